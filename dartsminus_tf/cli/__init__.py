@@ -1,0 +1,1 @@
+"""Command lines. Their flags and configs are checked before TensorFlow is imported."""

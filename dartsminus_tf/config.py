@@ -1,0 +1,274 @@
+"""Typed run configs: YAML files and dotted overrides in, checked pydantic models out. Imports no TensorFlow.
+
+Unknown keys are refused, ranges and rules between fields are checked when the config is built, and the resolved
+config is saved with the run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dartsminus_tf.errors import UsageError
+
+Positive = Annotated[int, Field(gt=0, le=10**7)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Strict(BaseModel):
+    """Base of every config: unknown keys refused, values not changed after construction."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class RuntimeConfig(Strict):
+    """How the process runs. None of it changes what is computed, except `seed` and `deterministic`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    deterministic: bool = False
+    inter_op_threads: Positive | None = None
+    intra_op_threads: Positive | None = None
+    keep_checkpoints: Positive = 2
+    verbose: Literal["auto", 0, 1, 2] = "auto"
+
+
+class AugmentConfig(Strict):
+    """What happens to a training image.
+
+    `crop_padding`, `flip`, `cutout` are those of CIFAR (pixels). `random_resized_crop` is ImageNet's: the least
+    share of the area that a crop keeps; it replaces `crop_padding`. `color_jitter` is [brightness, contrast, saturation, hue].
+    """
+
+    crop_padding: Annotated[int, Field(ge=0, le=512)] = 4
+    flip: bool = True
+    cutout: Annotated[int, Field(ge=0, le=512)] = 0
+    random_resized_crop: OpenFraction | None = None
+    color_jitter: tuple[Rate, Rate, Rate, Annotated[float, Field(ge=0, le=0.5)]] | None = None
+
+
+class DataConfig(Strict):
+    """Images and their labels.
+
+    Args:
+        name: "digits" (embedded), "folder" (class folders under `data_dir`), or a TFDS image-classification set.
+        data_dir: TFDS directory, or the image folder.
+        download: let TFDS download and prepare a missing set.
+        image_size: pixels; smaller and larger images are resized to this square.
+        mean, std: of the pixels divided by 255, for each channel; by default measured on the training images.
+        in_memory: keep decoded images in memory; "auto" does so up to 2 GiB.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = "digits"
+    data_dir: str | None = None
+    download: bool = False
+    image_size: Annotated[int, Field(ge=4, le=2048)] = 32
+    batch_size: Positive = 64
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    in_memory: Literal["auto", True, False] = "auto"
+    train_limit: Positive | None = None
+    test_limit: Positive | None = None
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _check(self):
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std go together")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        if self.name == "folder" and self.data_dir is None:
+            raise ValueError("data set 'folder' needs data_dir")
+        return self
+
+
+class BetaConfig(Strict):
+    """Schedule of the auxiliary skip's weight; epochs counted from 0. `max_epoch` None is the search's length."""
+
+    initial: Rate = 1.0
+    schedule: Literal["linear", "cosine", "slow_cosine", "constant"] = "linear"
+    start_epoch: Annotated[int, Field(ge=0)] = 0
+    stop_epoch: Annotated[int, Field(ge=0)] | None = None
+
+
+class SgdConfig(Strict):
+    """SGD with L2 in the gradient and a cosine rate per epoch from `learning_rate` to `min_learning_rate`."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.025
+    min_learning_rate: Rate = 0.001
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    l2: Rate = 3e-4
+    clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError("min_learning_rate must not exceed learning_rate")
+        return self
+
+
+class AdamConfig(Strict):
+    """Adam with L2 in the gradient, for alpha."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 3e-4
+    beta_1: Fraction = 0.5
+    beta_2: Fraction = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    l2: Rate = 1e-3
+
+
+class SearchConfig(Strict):
+    """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits."""
+
+    runtime: RuntimeConfig = RuntimeConfig()
+    data: DataConfig = DataConfig()
+    space: str = "s0"
+    method: Literal["darts-", "darts"] = "darts-"
+    channels: Annotated[int, Field(ge=2, le=1024)] = 16
+    layers: Annotated[int, Field(ge=3, le=100)] = 8
+    epochs: Positive = 50
+    steps_per_epoch: Positive | None = None
+    beta: BetaConfig = BetaConfig()
+    weights: SgdConfig = SgdConfig()
+    alpha: AdamConfig = AdamConfig()
+    alpha_fraction: OpenFraction = 0.5
+    validate_every: Positive = 1
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.channels % 2:
+            raise ValueError("channels must be even")
+        if self.beta.start_epoch >= self.epochs:
+            raise ValueError("beta.start_epoch must come before epochs")
+        return self
+
+
+class TrainConfig(Strict):
+    """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
+
+    Args:
+        genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the JSON itself.
+        drop_path: rate at the last epoch; it grows linearly with the epoch.
+    """
+
+    runtime: RuntimeConfig = RuntimeConfig()
+    data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
+    genotype: str = "cifar10_s0_best"
+    channels: Annotated[int, Field(ge=2, le=4096)] = 36
+    layers: Annotated[int, Field(ge=3, le=100)] = 20
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    auxiliary_weight: Rate = 0.4
+    drop_path: Fraction = 0.2
+    label_smoothing: Fraction = 0.0
+    epochs: Positive = 600
+    steps_per_epoch: Positive | None = None
+    weights: SgdConfig = SgdConfig(min_learning_rate=0.0)
+    validate_every: Positive = 1
+
+
+class QuickstartConfig(Strict):
+    """The whole chain: search, train, export, detect. Detection's own settings are a file of Model Garden's form."""
+
+    search: SearchConfig
+    train: TrainConfig
+    scenes: dict[str, Annotated[int, Field(gt=0)]]
+    detection_config: str
+
+
+Config = TypeVar("Config", bound=Strict)
+
+
+def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequence[str] = ()) -> Config:
+    """Build a config from YAML files (later ones win) and `key.subkey=value` overrides (which win over files).
+
+    Raises:
+        UsageError: on a missing or malformed file, a bad override, an unknown key, a wrong type or value.
+    """
+    tree: dict[str, Any] = {}
+    for file in files:
+        _merge(tree, _read_yaml(Path(file)))
+    for override in overrides:
+        _merge(tree, _parse_override(override))
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise UsageError(_one_line(error)) from None
+
+
+def dump_config(config: Strict) -> str:
+    """The whole config, defaults included, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def split_overrides(flags: Sequence[str]) -> list[str]:
+    """Split `a=1,b.c=[2,3]` at the commas that are outside brackets and quotes and stand before another `key=`."""
+    result = []
+    for flag in flags:
+        part, depth = "", 0
+        for index, char in enumerate(flag):
+            depth += (char in "[{(") - (char in "]})")
+            head = flag[index + 1 :].split("=", 1)
+            starts_next = len(head) == 2 and head[0].strip().replace(".", "").replace("_", "").isalnum()
+            if char == "," and depth == 0 and starts_next:
+                result.append(part)
+                part = ""
+            else:
+                part += char
+        result.append(part)
+    return [part.strip() for part in result if part.strip()]
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(f"Cannot read config file ({reason}). Received: {path}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UsageError(f"A config file holds keys and values at its top. Received: {path}")
+    return tree
+
+
+def _parse_override(text: str) -> dict:
+    key, equals, value = text.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names):
+        raise UsageError(f"An override has the form key.subkey=value. Received: {text!r}")
+    try:
+        tree: Any = yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError):
+        raise UsageError(f"The value of override {key!r} is not valid YAML. Received: {value!r}") from None
+    for name in reversed(names):
+        tree = {name: tree}
+    return tree
+
+
+def _merge(tree: dict, update: dict) -> None:
+    for key, value in update.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first problem, and how many more there are."""
+    first, *others = error.errors(include_url=False)
+    where = ".".join(str(part) for part in first["loc"]) or "config"
+    received = repr(first.get("input"))
+    received = received if len(received) <= 80 else received[:77] + "..."
+    if first["type"] == "extra_forbidden":
+        message = f"Unknown config key '{where}'."
+    else:
+        message = f"Config key '{where}': {first['msg']}. Received: {received}"
+    return message + (f" (and {len(others)} more problems)" if others else "")

@@ -1,0 +1,1 @@
+"""Images and labels: sources (embedded digits, TFDS, folders), splits, augmentation, tf.data pipelines."""

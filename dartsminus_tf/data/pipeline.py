@@ -1,0 +1,182 @@
+"""tf.data pipelines whose batches are a pure function of (seed, step): a resumed run sees what it would have seen.
+
+Sets that fit are decoded once and kept in memory: a batch is then a gather at shuffled indices and a vectorised
+augmentation. Larger sets are streamed, shuffled in a buffer that is seeded by the epoch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from dartsminus_tf.config import DataConfig
+from dartsminus_tf.data import augment
+from dartsminus_tf.data.source import Source, Split, decode, fits_memory, load_source, resize
+from dartsminus_tf.data.splits import split_indices
+from dartsminus_tf.errors import UsageError
+
+SHUFFLE_BUFFER = 10_000
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STEPS_FOREVER = 2**40
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training batches.
+
+    Args:
+        steps_per_epoch: whole batches in the set; the rest is left to the next epoch's shuffle.
+        from_step: first step -> endless tf.data.Dataset of (images float32 [B, S, S, 3], labels int32 [B]).
+    """
+
+    steps_per_epoch: int
+    from_step: Callable[[int], tf.data.Dataset]
+
+
+class ImageData:
+    """The pipelines of one data set under one config.
+
+    Attributes:
+        source: the data set.
+        mean, std: what images are normalised with, for pixels divided by 255.
+    """
+
+    def __init__(self, config: DataConfig, seed: int):
+        self.config, self.seed = config, seed
+        self.source: Source = load_source(config)
+        self._train_arrays = None
+        if fits_memory(self.source.train, config):
+            self._train_arrays = self.source.train.arrays(config.image_size)
+        self.mean, self.std = self._statistics()
+
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if self.config.mean is not None:
+            return self.config.mean, self.config.std
+        if self._train_arrays is None:
+            return IMAGENET_MEAN, IMAGENET_STD
+        images = self._train_arrays[0]
+        # Sums of squares of integers are exact in float64, and a histogram needs no copy of the images.
+        levels = np.arange(256) / 255.0
+        counts = np.stack([np.bincount(images[..., c].reshape(-1), minlength=256) for c in range(3)])
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mean = shares @ levels
+        std = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 1e-8))
+        return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)
+
+    def train(self) -> Batches:
+        """Augmented batches of the whole training split."""
+        return self._batches(np.arange(self.source.train.num_examples), stream_id=0)
+
+    def halves(self, alpha_fraction: float) -> tuple[Batches, Batches]:
+        """Augmented batches for the weights and for alpha, of disjoint parts of the training split."""
+        weights, alpha = self.half_indices(alpha_fraction)
+        return self._batches(weights, stream_id=1), self._batches(alpha, stream_id=2)
+
+    def half_indices(self, alpha_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """The examples that train the weights and those that train alpha."""
+        return split_indices(self.source.train.num_examples, alpha_fraction, self.seed)
+
+    def test(self) -> tf.data.Dataset:
+        """The test split, once, in order, without augmentation; the last batch may be smaller."""
+        return self._evaluation(self.source.test, None)
+
+    def held_out(self, alpha_fraction: float) -> tf.data.Dataset:
+        """The examples that train alpha, once, in order, without augmentation: the search's validation set."""
+        return self._evaluation(self.source.train, self.half_indices(alpha_fraction)[1])
+
+    def _evaluation(self, split: Split, indices: np.ndarray | None) -> tf.data.Dataset:
+        size, batch_size = self.config.image_size, self.config.batch_size
+        if split is self.source.train and self._train_arrays is not None:
+            images, labels = (array[indices] for array in self._train_arrays)
+            data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
+        else:
+            data = split.stream() if indices is None else _members(split, indices)
+            data = data.map(lambda image, label: (resize(decode(image), size), label), tf.data.AUTOTUNE)
+            data = data.map(lambda image, label: (tf.ensure_shape(image, [size, size, 3]), label)).batch(batch_size)
+        prepare = lambda x, y: (augment.normalise(x, self.mean, self.std), tf.cast(y, tf.int32))  # noqa: E731
+        data = data.map(prepare, tf.data.AUTOTUNE)
+        if fits_memory(split, self.config):
+            data = data.cache()
+        return data.prefetch(tf.data.AUTOTUNE)
+
+    def _batches(self, indices: np.ndarray, stream_id: int) -> Batches:
+        batch_size = self.config.batch_size
+        steps = len(indices) // batch_size
+        if steps == 0:
+            raise UsageError(f"batch_size must not exceed the {len(indices)} examples. Received: {batch_size}")
+        seed = np.random.SeedSequence([self.seed, stream_id]).generate_state(2).astype(np.int64) % 2**31
+        make = self._memory_batches if self._train_arrays is not None else self._streamed_batches
+        return Batches(steps, make(indices, steps, tf.constant(seed, tf.int32)))
+
+    def _memory_batches(self, indices: np.ndarray, steps: int, seed: tf.Tensor):
+        images, labels = map(tf.constant, self._train_arrays)
+        members = tf.constant(indices)
+        batch_size, config = self.config.batch_size, self.config.augment
+
+        def batch(step):
+            epoch, position = step // steps, step % steps
+            places = position * batch_size + tf.range(batch_size, dtype=tf.int64)
+            order_seed = tf.stack([seed[0], tf.cast(epoch, tf.int32)])
+            places = tf.random.experimental.index_shuffle(places, order_seed, tf.constant(len(indices) - 1, tf.int64))
+            rows = tf.gather(members, places)
+            x = tf.gather(images, rows)
+            if config.random_resized_crop is not None:
+                x = self._crop_each(x, rows, tf.stack([seed[1], tf.cast(step, tf.int32)]))
+            x = augment.augment_batch(x, config, self.mean, self.std, tf.stack([seed[1], tf.cast(step, tf.int32)]))
+            return x, tf.gather(labels, rows)
+
+        return lambda first: _finish(tf.data.Dataset.range(first, STEPS_FOREVER).map(batch, tf.data.AUTOTUNE))
+
+    def _crop_each(self, images: tf.Tensor, keys: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        size, smallest = self.config.image_size, self.config.augment.random_resized_crop
+        seeds = tf.random.split(seed, tf.shape(keys)[0])
+        crop = lambda pair: augment.random_resized_crop(pair[0], size, smallest, pair[1])  # noqa: E731
+        spec = tf.TensorSpec([size, size, 3], tf.uint8)
+        return tf.ensure_shape(tf.map_fn(crop, (images, seeds), fn_output_signature=spec), [None, size, size, 3])
+
+    def _streamed_batches(self, indices: np.ndarray, steps: int, seed: tf.Tensor):
+        config, size, batch_size = self.config.augment, self.config.image_size, self.config.batch_size
+
+        def image_and_label(count, example):
+            image, label = example
+            if config.random_resized_crop is not None:
+                key = tf.stack([seed[0], tf.cast(count, tf.int32)])
+                image = augment.random_resized_crop(image, size, config.random_resized_crop, key)
+            else:
+                image = resize(decode(image), size)
+            return tf.ensure_shape(image, [size, size, 3]), label
+
+        def augmented(step, batch):
+            x = augment.augment_batch(
+                batch[0], config, self.mean, self.std, tf.stack([seed[1], tf.cast(step, tf.int32)])
+            )
+            return tf.ensure_shape(x, [batch_size, size, size, 3]), tf.cast(batch[1], tf.int32)
+
+        def epoch_batches(epoch):
+            data = _members(self.source.train, indices).shuffle(SHUFFLE_BUFFER, seed=tf.cast(seed[0], tf.int64) + epoch)
+            data = data.enumerate(epoch * len(indices)).map(image_and_label, tf.data.AUTOTUNE)
+            return data.batch(batch_size, drop_remainder=True).enumerate(epoch * steps).map(augmented, tf.data.AUTOTUNE)
+
+        def from_step(first: int) -> tf.data.Dataset:
+            epochs = tf.data.Dataset.range(first // steps, STEPS_FOREVER)
+            return _finish(epochs.flat_map(epoch_batches).skip(first % steps))
+
+        return from_step
+
+
+def _members(split: Split, indices: np.ndarray) -> tf.data.Dataset:
+    """The examples of a streamed split whose number is in `indices`."""
+    if len(indices) == split.num_examples:
+        return split.stream()
+    member = np.zeros(split.num_examples, bool)
+    member[indices] = True
+    member = tf.constant(member)
+    data = split.stream().enumerate().filter(lambda number, example: member[number])
+    return data.map(lambda number, example: example)
+
+
+def _finish(data: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return data.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,58 @@
+"""Any image-classification set of TensorFlow Datasets, by name. Nothing is downloaded unless asked for."""
+
+import tensorflow_datasets as tfds
+
+from dartsminus_tf.data.source import Source, Split
+from dartsminus_tf.errors import UsageError
+
+TEST_SPLITS = ("test", "validation")
+
+
+def tfds_source(name: str, data_dir: str | None, download: bool) -> Source:
+    """The set `name` with its "train" split, and its "test" (else "validation") split as test.
+
+    Raises:
+        UsageError: for a name that TFDS does not know, a set that is not prepared, or not images and labels.
+    """
+    builder = _builder(name, data_dir)
+    if download:
+        builder.download_and_prepare()
+    if not builder.info.splits or not builder.data_path.exists():
+        raise UsageError(
+            f"TFDS set '{name}' is not prepared in {builder.data_dir}: pass data.download=true, or prepare it with "
+            f"`tfds build {name} --data_dir={data_dir or '~/tensorflow_datasets'}`, or point data.data_dir at it."
+        )
+    supervised = builder.info.supervised_keys
+    if not supervised or not hasattr(builder.info.features[supervised[1]], "num_classes"):
+        raise UsageError(f"Data set must be images with class labels. Received: {name!r}")
+    test_split = next((split for split in TEST_SPLITS if split in builder.info.splits), None)
+    if "train" not in builder.info.splits or test_split is None:
+        raise UsageError(f"Data set must have a train and a test or validation split. Received: {name!r}")
+    label = builder.info.features[supervised[1]]
+    return Source(name, _split(builder, "train"), _split(builder, test_split), tuple(label.names))
+
+
+def _builder(name: str, data_dir: str | None):
+    # Only the name before the first "/" must be a registered set: "name/config:version" is TFDS's own form.
+    if not data_dir and name.split("/")[0].split(":")[0] not in tfds.list_builders(with_community_datasets=False):
+        raise UsageError(f"Unknown data set: digits, folder, or a TFDS name such as cifar10. Received: {name!r}")
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, FileNotFoundError) as error:
+        where = f" in {data_dir}" if data_dir else ""
+        reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"Unknown data set{where}: digits, folder, or a TFDS name such as cifar10 ({reason}). Received: {name!r}"
+        ) from None
+
+
+def _split(builder, split: str) -> Split:
+    image, label = builder.info.supervised_keys
+
+    def stream():
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        decoders = {image: tfds.decode.SkipDecoding()}
+        data = builder.as_dataset(split=split, shuffle_files=False, read_config=config, decoders=decoders)
+        return data.map(lambda example: (example[image], example[label]))
+
+    return Split(builder.info.splits[split].num_examples, stream)

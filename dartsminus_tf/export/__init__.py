@@ -1,0 +1,1 @@
+"""Networks out of the package: counts of parameters and multiply-adds, SavedModel backbones."""

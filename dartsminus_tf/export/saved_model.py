@@ -1,0 +1,110 @@
+"""Exports a derived network as a SavedModel backbone: the package's contract with detectors and other users.
+
+Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the manifest says:
+
+    serve(x)     {"3": ..., "4": ..., "5": ...}, level l having stride 2**l; inference
+    train(x)     the same with batch statistics, updating the moving ones
+    classify(x)  logits [N, num_classes]
+
+`backbone_trainable` and `backbone_non_trainable` list the variables that `serve` and `train` use. `manifest.json`
+says what the network is.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.export.count import count
+from dartsminus_tf.run import versions, write_atomically
+from dartsminus_tf.spaces.darts.network import Network
+
+FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
+MANIFEST = "manifest.json"
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+def export_backbone(
+    model: Network,
+    path: str | Path,
+    preprocessing: dict | None = None,
+    metrics: dict | None = None,
+    class_names: list[str] | None = None,
+    source_run: str | None = None,
+) -> Path:
+    """Write `model` as a SavedModel and its `manifest.json` to `path`, which must be new or empty.
+
+    Args:
+        model: a built derived network.
+        path: the directory; it appears whole or not at all.
+        preprocessing: {"mean": [r, g, b], "std": [r, g, b]} for pixels divided by 255; ImageNet's by default.
+        metrics: what the network reached, for the manifest.
+        class_names: of the classifier.
+        source_run: where it was trained.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: where the model is not built or the path is taken.
+    """
+    path = Path(path)
+    if not isinstance(model, Network):
+        raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
+    if not model.built:
+        raise UsageError(
+            "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"The export directory must be new or empty. Received: {path}")
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    _archive(model).write_out(str(temporary), verbose=False)
+    manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
+    write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    if path.exists():
+        path.rmdir()
+    temporary.rename(path)
+    return path
+
+
+def _archive(model: Network) -> keras.export.ExportArchive:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signature = [tf.TensorSpec([None, None, None, 3], tf.float32, name="images")]
+    archive.add_endpoint("serve", lambda images: model.features(images, training=False), signature)
+    archive.add_endpoint("train", lambda images: model.features(images, training=True), signature)
+    archive.add_endpoint("classify", lambda images: model(images, training=False), signature)
+    variables = model.backbone_variables
+    archive.add_variable_collection("backbone_trainable", [v for v in variables if v.trainable])
+    archive.add_variable_collection("backbone_non_trainable", [v for v in variables if not v.trainable])
+    return archive
+
+
+def build_manifest(model: Network, preprocessing, metrics, class_names, source_run) -> dict:
+    """What `manifest.json` holds."""
+    known_size = all(model.image_size)
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "space": "darts",
+        "genotype": model.genotype.to_dict(),
+        "network": model.get_config(),
+        "levels": model.levels,
+        "image_size": list(model.image_size) if known_size else None,
+        "preprocessing": {
+            "mean": list(preprocessing["mean"]),
+            "std": list(preprocessing["std"]),
+            "scale": "x / 255 then (x - mean) / std",
+            "channels": 3,
+        },
+        "num_classes": model.num_classes,
+        "class_names": class_names,
+        **(count(model) if known_size else {"parameters": count(model, 224)["parameters"], "multiply_adds": None}),
+        "metrics": metrics,
+        "versions": versions(),
+        "source_run": source_run,
+    }

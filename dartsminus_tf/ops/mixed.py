@@ -1,0 +1,89 @@
+"""The mixed operation of DARTS- (section 3.2 of the paper):
+
+    o(x) = sum_k softmax(alpha)_k * op_k(x) + beta * aux(x)
+
+The auxiliary skip `aux` is a plain identity (a FactorizedReduce of its own at stride 2). It is not one of the
+candidates: it carries the gradient that would otherwise make every candidate skip look good, and beta takes it away
+again before the search ends.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.ops.candidates import Candidate, Edge, SkipCandidate, build_candidate
+from dartsminus_tf.ops.norm import NormBank
+from dartsminus_tf.ops.source import NodeSum, Source
+
+
+class MixedOp:
+    """The mixed operation of one edge in one pass over its cell.
+
+    Args:
+        operations: the candidates as functions `(source, scale) -> Term`.
+        auxiliary: the auxiliary skip as such a function; None in plain DARTS.
+    """
+
+    def __init__(self, operations: Sequence, auxiliary=None):
+        self.operations, self.auxiliary = operations, auxiliary
+
+    def __call__(self, x: Source, weights: Sequence[tf.Tensor], beta: tf.Tensor, total: NodeSum) -> None:
+        """Add o(x) to `total`. `weights` are softmax(alpha) of the edge, each spread over channels [C], as is `beta`."""
+        for operation, weight in zip(self.operations, weights, strict=True):
+            total.add(operation(x, weight))
+        if self.auxiliary is not None:
+            total.add(self.auxiliary(x, beta))
+
+
+class MixedEdges(keras.layers.Layer):
+    """The mixed operations of all edges of one cell: their parameters and batch statistics.
+
+    Args:
+        edges: the cell's edges, in the order of alpha's rows.
+        primitives: for every edge, the names of its candidates, in the order of alpha's columns.
+        channels: width of every state.
+        auxiliary_skip: whether each edge has the auxiliary skip.
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        primitives: Sequence[Sequence[str]],
+        channels: int,
+        auxiliary_skip: bool,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.edges = list(edges)
+        self.primitives = [list(names) for names in primitives]
+        self.bank = NormBank(channels)
+        self.slots: dict[str, list[int]] = {}
+        for index, names in enumerate(self.primitives):
+            for name in names:
+                self.slots.setdefault(name, []).append(index)
+        self.candidates: dict[str, Candidate] = {
+            name: build_candidate(name, [self.edges[i] for i in where], channels, self.bank)
+            for name, where in self.slots.items()
+        }
+        self.auxiliary = SkipCandidate("auxiliary_skip", self.edges, channels, self.bank) if auxiliary_skip else None
+
+    def build(self, input_shape=None):
+        for layer in (*self.candidates.values(), self.auxiliary, self.bank):
+            if layer is not None:
+                layer.build()
+
+    def open(self, training: bool) -> tuple[list[MixedOp], "callable"]:
+        """Start one pass: the mixed operation of every edge, and a function to call at the pass's end."""
+        norms = self.bank.open(training)
+        apply = {name: candidate.open(norms, training) for name, candidate in self.candidates.items()}
+        auxiliary = self.auxiliary.open(norms, training) if self.auxiliary else None
+
+        def on_edge(function, slot):
+            return lambda source, scale: function(source, slot, scale)
+
+        mixed = []
+        for index, names in enumerate(self.primitives):
+            operations = [on_edge(apply[name], self.slots[name].index(index)) for name in names]
+            mixed.append(MixedOp(operations, on_edge(auxiliary, index) if auxiliary else None))
+        return mixed, norms.close

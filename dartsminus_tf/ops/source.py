@@ -1,0 +1,85 @@
+"""One state of a cell, and what the operations on its outgoing edges share.
+
+Every candidate starts with a ReLU, a pool or nothing at all, and those have no parameters: they are the same on all
+edges that leave a state. `Source` computes each of them once. `NodeSum` adds up what arrives at a node.
+"""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from dartsminus_tf.ops import functional as fn
+
+
+class Term(NamedTuple):
+    """One addend of a node: `scale` [C] (None: already applied) times `value`.
+
+    `value` is [N, H, W, C], or its four pixel phases [4N, H/2, W/2, C] where `in_phases` (see `functional.to_phases`).
+    """
+
+    value: tf.Tensor
+    scale: tf.Tensor | None = None
+    in_phases: bool = False
+
+
+class Source:
+    """A cell state `x` [N, H, W, C] whose outgoing edges all have the same `stride` (1 or 2)."""
+
+    def __init__(self, x: tf.Tensor, stride: int):
+        self.x = x
+        self.stride = stride
+        self._shared: dict = {}
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether the state can be split into pixel phases: even sizes, known while tracing."""
+        return all(size is not None and size % 2 == 0 for size in self.x.shape[1:3])
+
+    @cached_property
+    def relu(self) -> tf.Tensor:
+        return tf.nn.relu(self.x)
+
+    @cached_property
+    def relu_phases(self) -> tf.Tensor:
+        """The ReLU in pixel phases, where a dilation of 2 is none."""
+        return fn.to_phases(self.relu)
+
+    @cached_property
+    def relu_subsampled(self) -> tf.Tensor:
+        """The ReLU at every stride-th pixel."""
+        return fn.subsample(self.relu, self.stride)
+
+    def once(self, key, compute):
+        """The result of `compute()`, remembered under `key`."""
+        if key not in self._shared:
+            self._shared[key] = compute()
+        return self._shared[key]
+
+
+class NodeSum:
+    """The sum of what arrives at a node. Terms of the same tensor are multiplied once, by their summed scale."""
+
+    def __init__(self):
+        self._plain: list[tf.Tensor] = []
+        self._phases: list[tf.Tensor] = []
+        self._scaled: dict[int, tuple[tf.Tensor, list[tf.Tensor]]] = {}
+
+    def add(self, term: Term | None) -> None:
+        """Add a term; None is the operation `none` (zero)."""
+        if term is None:
+            return
+        if term.scale is not None:
+            self._scaled.setdefault(id(term.value), (term.value, []))[1].append(term.scale)
+        elif term.in_phases:
+            self._phases.append(term.value)
+        else:
+            self._plain.append(term.value)
+
+    def total(self) -> tf.Tensor:
+        """The sum, [N, H, W, C]."""
+        addends = list(self._plain)
+        addends += [value * tf.cast(tf.add_n(scales), value.dtype) for value, scales in self._scaled.values()]
+        if self._phases:
+            addends.append(fn.from_phases(tf.add_n(self._phases)))
+        return tf.add_n(addends)

@@ -1,0 +1,132 @@
+"""A run directory: what was asked for, with what versions, what was measured, and what came out.
+
+config.yaml    the resolved config         versions.json  package versions, seed
+metrics.csv    one row an epoch            checkpoints/   the newest states of the run
+result.json    written last: the run is finished
+"""
+
+import csv
+import io
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+from dartsminus_tf.config import Strict, dump_config
+from dartsminus_tf.errors import UsageError
+
+PACKAGES = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` so that a reader sees the old or the new file, never a part of one."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter to a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+class RunDirectory:
+    """The directory of one run, made or resumed.
+
+    Args:
+        path: the directory; made if absent.
+        config: the run's resolved config. Everything in it but `runtime` must equal what the directory was made with.
+
+    Raises:
+        UsageError: where the directory belongs to another config, or is not empty and no run directory.
+    """
+
+    def __init__(self, path: str | Path, config: Strict):
+        self.path, self.config = Path(path), config
+        stored = self.path / "config.yaml"
+        if stored.exists():
+            self._check_same(stored)
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
+
+    def open(self) -> "RunDirectory":
+        """Create the directory and write what was asked for. Nothing is written before this call."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / "config.yaml", dump_config(self.config))
+            write_atomically(self.path / "versions.json", json.dumps(versions(), indent=2) + "\n")
+        except OSError as error:
+            raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
+        return self
+
+    def _check_same(self, stored: Path) -> None:
+        before, now = (
+            yaml.safe_load(stored.read_text(encoding="utf-8")),
+            yaml.safe_load(dump_config(self.config)),
+        )
+        differing = sorted(_differences(_without_runtime(before), _without_runtime(now)))
+        if differing:
+            raise UsageError(
+                f"{self.path} belongs to a run with another config (it differs in {', '.join(differing[:3])}): "
+                "choose another --model_dir, or the config it was made with."
+            )
+
+    @property
+    def result(self) -> dict | None:
+        """What a finished run wrote; None before."""
+        path = self.path / "result.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def write_result(self, result: dict) -> None:
+        """Mark the run as finished."""
+        self.write_json("result.json", result)
+
+    def write_json(self, name: str, value) -> None:
+        """Write one JSON file of the directory."""
+        write_atomically(self.path / name, json.dumps(value, indent=2) + "\n")
+
+
+class MetricsTable:
+    """`metrics.csv`: one row an epoch. Rows of epochs that are to be run again are dropped when it is opened."""
+
+    def __init__(self, path: Path, initial_epoch: int = 0):
+        self.path = path
+        self.rows: list[dict] = []
+        if path.exists():
+            with open(path, newline="", encoding="utf-8") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < initial_epoch]
+
+    def append(self, row: dict) -> None:
+        """Add the row of one epoch."""
+        self.rows.append(row)
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.path, text.getvalue())
+
+
+def _without_runtime(tree: dict) -> dict:
+    seed = (tree.get("runtime") or {}).get("seed")
+    return {**{key: value for key, value in tree.items() if key != "runtime"}, "seed": seed}
+
+
+def _differences(before, now, prefix: str = "") -> set[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = set(before) | set(now)
+        return set().union(*(_differences(before.get(k), now.get(k), f"{prefix}.{k}" if prefix else k) for k in keys))
+    return set() if before == now else {prefix}

@@ -1,0 +1,1 @@
+"""The search: schedules of beta, the bilevel step, callbacks and the runner."""

@@ -1,0 +1,1 @@
+"""The cell spaces of DARTS (S0) and RobustDARTS (S1-S4)."""

@@ -1,0 +1,46 @@
+"""From alpha to a genotype (section 2 of the DARTS paper, which DARTS- keeps).
+
+Each node keeps the two incoming edges whose strongest candidate, `none` left out, weighs most (strongest first, the
+earlier edge on a tie); each kept edge becomes its strongest candidate other than `none`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces.darts.space import NODES, CellSpace, cell_edges
+
+KEPT_EDGES = 2
+
+
+def softmax(alpha: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, in float64."""
+    alpha = np.asarray(alpha, np.float64)
+    exp = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
+    return exp / exp.sum(axis=-1, keepdims=True)
+
+
+def derive_cell(alpha: np.ndarray, primitives: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
+    """The genotype entries of one cell from `alpha` [edges, candidates]; `primitives` names them edge by edge."""
+    best = []  # per edge: (weight, operation)
+    for weights, names in zip(softmax(alpha), primitives, strict=True):
+        best.append(max(((w, n) for w, n in zip(weights, names, strict=True) if n != "none"), key=lambda item: item[0]))
+    edges = cell_edges(reduction=False)
+    entries = []
+    for node in range(2, NODES + 2):
+        incoming = [index for index, edge in enumerate(edges) if edge.target == node]
+        strongest = sorted(incoming, key=lambda index: -best[index][0])[:KEPT_EDGES]
+        entries += [(best[index][1], edges[index].source) for index in strongest]
+    return entries
+
+
+def derive(space: CellSpace, alphas: dict[str, np.ndarray]) -> Genotype:
+    """The genotype of `alphas` {"normal": [14, candidates], "reduce": [14, candidates]}."""
+    concat = tuple(range(2, NODES + 2))
+    return Genotype(
+        normal=derive_cell(alphas["normal"], space.normal),
+        normal_concat=concat,
+        reduce=derive_cell(alphas["reduce"], space.reduce),
+        reduce_concat=concat,
+    )

@@ -1,0 +1,68 @@
+"""The DARTS family of cell spaces: which candidates each edge of the normal and the reduction cell offers.
+
+A cell has two inputs (states 0 and 1) and four nodes (states 2 to 5); every node reads every state before it.
+"""
+
+from dataclasses import dataclass
+
+from dartsminus_tf.ops.candidates import Edge
+
+NODES = 4
+
+
+def cell_edges(reduction: bool, nodes: int = NODES) -> list[Edge]:
+    """The edges in the order of alpha's rows: 2<-0, 2<-1, 3<-0, 3<-1, 3<-2, ... In a reduction cell those that leave
+    the cell's inputs have stride 2."""
+    return [
+        Edge(source, node, 2 if reduction and source < 2 else 1)
+        for node in range(2, nodes + 2)
+        for source in range(node)
+    ]
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """A space of DARTS cells.
+
+    Args:
+        name: as users write it.
+        normal, reduce: for every edge, the names of its candidates. All edges have the same number of them.
+    """
+
+    name: str
+    normal: tuple[tuple[str, ...], ...]
+    reduce: tuple[tuple[str, ...], ...]
+
+    @property
+    def primitives(self) -> tuple[str, ...]:
+        """Every primitive of the space, sorted."""
+        return tuple(sorted({name for cell in (self.normal, self.reduce) for edge in cell for name in edge}))
+
+    def build_supernet(self, channels: int, layers: int, num_classes: int, auxiliary_skip: bool):
+        """See `dartsminus_tf.build_supernet`."""
+        from dartsminus_tf.spaces.darts.supernet import Supernet
+
+        return Supernet(self, channels, layers, num_classes, auxiliary_skip)
+
+
+def _uniform(name: str, *primitives: str) -> CellSpace:
+    edges = (primitives,) * len(cell_edges(reduction=False))
+    return CellSpace(name, normal=edges, reduce=edges)
+
+
+SPACES = {
+    space.name: space
+    for space in (
+        _uniform(
+            "s0",
+            "none",
+            "max_pool_3x3",
+            "avg_pool_3x3",
+            "skip_connect",
+            "sep_conv_3x3",
+            "sep_conv_5x5",
+            "dil_conv_3x3",
+            "dil_conv_5x5",
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""Training of derived networks: the losses with the auxiliary head, the drop path schedule, the runner."""

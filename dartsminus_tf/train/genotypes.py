@@ -1,0 +1,31 @@
+"""Finds the genotype that a user means: a published name, a file, a search's run directory, or the text itself."""
+
+from pathlib import Path
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.zoo import published, published_genotype
+
+
+def find_genotype(text: str) -> Genotype:
+    """The genotype that `text` names or spells.
+
+    Raises:
+        UsageError: where it is none of the four, or malformed.
+    """
+    stripped = text.strip()
+    if stripped.startswith("{"):
+        return Genotype.from_json(stripped)
+    if stripped.startswith("Genotype("):
+        return Genotype.from_string(stripped)
+    if stripped in published():
+        return published_genotype(stripped)
+    path = Path(stripped)
+    path = path / "genotype.json" if path.is_dir() else path
+    try:
+        return Genotype.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(
+            "genotype must be a published name, a JSON file, a finished search's directory, or the JSON itself; "
+            f"published are {', '.join(published())}. Received: {stripped[:120]!r}"
+        ) from None

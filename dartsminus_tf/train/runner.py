@@ -1,0 +1,149 @@
+"""Training of a derived network from config to weights, in a run directory; a run that was interrupted goes on."""
+
+import os
+from pathlib import Path
+
+import keras
+import yaml
+
+from dartsminus_tf.config import TrainConfig, load_config
+from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.export.count import count
+from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
+from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars, progress_bar
+from dartsminus_tf.run import RunDirectory
+from dartsminus_tf.spaces.darts.network import Network, build_network
+from dartsminus_tf.train.genotypes import find_genotype
+from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
+
+WEIGHTS = "model.weights.h5"
+
+
+def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
+    """Train as `config` says and return the result that is also in `result.json`; weights go to `model.weights.h5`.
+
+    Raises:
+        UsageError: on a genotype, data set or directory that cannot be; nothing is written then.
+    """
+    run = RunDirectory(model_dir, config)
+    if run.result is not None:
+        return run.result
+    keras.utils.set_random_seed(config.runtime.seed)
+    network = network_of(config)
+    data = ImageData(config.data, config.runtime.seed)
+    model = _build_training(config, network(data.source.num_classes))
+    batches = data.train()
+    run.open()
+
+    checkpoints = Checkpoints(run.path / "checkpoints", config.runtime.keep_checkpoints)
+    initial_epoch = checkpoints.restore(model)
+    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs)
+    steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
+    model.fit(
+        batches.from_step(initial_epoch * steps),
+        steps_per_epoch=steps,
+        initial_epoch=initial_epoch,
+        epochs=config.epochs,
+        validation_data=data.test(),
+        validation_freq=[
+            e for e in range(1, config.epochs + 1) if e % config.validate_every == 0 or e == config.epochs
+        ],
+        shuffle=False,
+        verbose=progress_bar(config.runtime.verbose),
+        callbacks=[
+            EpochLearningRate(config.weights, config.epochs),
+            DropPathSchedule(config.drop_path, config.epochs),
+            TensorBoardScalars(run.path / "tensorboard"),
+            metrics,
+            checkpoints,
+        ],
+    )
+    return _finish(run, model.network, data, metrics)
+
+
+def network_of(config: TrainConfig):
+    """A function from the number of classes to the network that `config` describes; raises UsageError at once."""
+    genotype = find_genotype(config.genotype)
+
+    def build(num_classes: int) -> Network:
+        return build_network(
+            genotype,
+            channels=config.channels,
+            layers=config.layers,
+            num_classes=num_classes,
+            stem=config.stem,
+            auxiliary=config.auxiliary_weight > 0,
+            drop_path=config.drop_path,
+        )
+
+    build(1)
+    return build
+
+
+def _build_training(config: TrainConfig, network: Network) -> NetworkTraining:
+    model = NetworkTraining(network, config.auxiliary_weight, config.label_smoothing)
+    size = config.data.image_size
+    model.build((config.data.batch_size, size, size, 3))
+    model.compile(build_sgd(config.weights))
+    return model
+
+
+def _finish(run: RunDirectory, network: Network, data: ImageData, metrics: MetricsCsv) -> dict:
+    temporary = run.path / f".{os.getpid()}.{WEIGHTS}"
+    network.save_weights(temporary, overwrite=True)
+    os.replace(temporary, run.path / WEIGHTS)
+    last = metrics.table.rows[-1]
+    config = run.config
+    result = {
+        "kind": "train",
+        "genotype": network.genotype.to_dict(),
+        "network": network.get_config(),
+        "image_size": config.data.image_size,
+        "data": config.data.name,
+        "class_names": list(data.source.class_names),
+        "preprocessing": {"mean": list(data.mean), "std": list(data.std)},
+        "test_accuracy": float(last["val_accuracy"]),
+        "test_top5_accuracy": float(last["val_top5_accuracy"]),
+        "test_loss": float(last["val_loss"]),
+        "epochs": config.epochs,
+        "seed": config.runtime.seed,
+        **count(network),
+        "seconds": round(metrics.seconds, 1),
+    }
+    run.write_result(result)
+    return result
+
+
+def load_trained(model_dir: str | Path) -> tuple[Network, dict]:
+    """The network of a finished training run with its weights, and the run's result.
+
+    Raises:
+        UsageError: where `model_dir` is no finished training run.
+    """
+    path = Path(model_dir)
+    if not (path / "config.yaml").exists():
+        raise UsageError(f"model_dir must be a training run. Received: {path}")
+    tree = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    if "genotype" not in tree:
+        raise UsageError(f"model_dir must be a run of train.py (this is another kind of run). Received: {path}")
+    run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
+    result = run.result
+    if result is None or not (path / WEIGHTS).exists():
+        raise UsageError(
+            f"The training run is not finished: call train.py with the same --model_dir again. Received: {path}"
+        )
+    network = Network.from_config(result["network"])
+    size = result["image_size"]
+    network.build((1, size, size, 3))
+    network.load_weights(path / WEIGHTS)
+    return network, result
+
+
+def summary(result: dict) -> str:
+    """The one line that a training ends with."""
+    return (
+        f"training finished: test accuracy {result['test_accuracy']:.4f}, {result['parameters']:,} parameters, "
+        f"{result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
+    )

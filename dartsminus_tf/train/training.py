@@ -1,0 +1,80 @@
+"""A derived network with its training losses, as a Keras model that `fit` trains."""
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.spaces.darts.network import Network
+
+
+class NetworkTraining(keras.Model):
+    """Trains `network` on batches (images [N, H, W, 3], labels [N]):
+
+        loss = CE(logits, y) + auxiliary_weight * CE(auxiliary logits, y)
+
+    Args:
+        network: with or without an auxiliary head.
+        auxiliary_weight: of the auxiliary head's loss.
+        label_smoothing: share of the target that is spread over all classes, in training.
+    """
+
+    def __init__(self, network: Network, auxiliary_weight: float = 0.4, label_smoothing: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+        self.auxiliary_weight = auxiliary_weight
+        self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+        self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.loss_metric = keras.metrics.Mean(name="loss")
+        self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.top5_metric = keras.metrics.SparseTopKCategoricalAccuracy(k=5, name="top5_accuracy")
+
+    def build(self, input_shape):
+        if not self.network.built:
+            self.network.build(input_shape)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer, jit_compile: bool | str = "auto"):
+        """Set the optimizer, built on the network's trainable variables."""
+        super().compile(optimizer=optimizer, jit_compile=jit_compile)
+        self.optimizer.build(self.network.trainable_variables)
+
+    def call(self, x, training=False):
+        return self.network(x, training=training)
+
+    @property
+    def metrics(self):
+        return [self.loss_metric, self.accuracy_metric, self.top5_metric]
+
+    def train_step(self, data):
+        x, y = data
+        target = tf.one_hot(y, self.network.num_classes)
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self.network(x, training=True)
+            logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
+            loss = self.train_loss(target, logits)
+            if auxiliary is not None:
+                loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
+        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return self._measure(loss, y, logits)
+
+    def test_step(self, data):
+        x, y = data
+        logits = self.network(x, training=False)
+        return self._measure(self.test_loss(y, logits), y, logits)
+
+    def _measure(self, loss, y, logits):
+        self.loss_metric.update_state(loss, sample_weight=tf.shape(y)[0])
+        self.accuracy_metric.update_state(y, logits)
+        self.top5_metric.update_state(y, logits)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+class DropPathSchedule(keras.callbacks.Callback):
+    """Raises the drop path rate linearly with the epoch: `rate * e / E`."""
+
+    def __init__(self, rate: float, epochs: int):
+        super().__init__()
+        self.rate, self.epochs = rate, epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.model.network.drop_path_rate is not None:
+            self.model.network.drop_path_rate.assign(self.rate * epoch / self.epochs)
