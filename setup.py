@@ -36,6 +36,7 @@ setup(
     extras_require={"detection": DETECTION, "test": TEST + DETECTION},
     entry_points={
         "console_scripts": [
+            "dartsminus-quickstart = dartsminus_tf.cli.quickstart:run",
             "dartsminus-search = dartsminus_tf.cli.search:run",
             "dartsminus-train = dartsminus_tf.cli.train:run",
             "dartsminus-export = dartsminus_tf.cli.export:run",

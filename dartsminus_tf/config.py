@@ -40,7 +40,8 @@ class AugmentConfig(Strict):
     """What happens to a training image.
 
     `crop_padding`, `flip`, `cutout` are those of CIFAR (pixels). `random_resized_crop` is ImageNet's: the least
-    share of the area that a crop keeps; it replaces `crop_padding`. `color_jitter` is [brightness, contrast, saturation, hue].
+    share of the area that a crop keeps; it replaces `crop_padding`. `color_jitter` is [brightness,
+    contrast, saturation, hue].
     """
 
     crop_padding: Annotated[int, Field(ge=0, le=512)] = 4

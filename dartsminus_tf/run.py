@@ -32,6 +32,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     os.replace(temporary, path)
 
 
+def readable_json(tree: dict) -> str:
+    """JSON with one line for each key of `tree`."""
+    lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in tree.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that matter to a result."""
     found = {"python": platform.python_version()}
@@ -67,7 +73,7 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / "config.yaml", dump_config(self.config))
-            write_atomically(self.path / "versions.json", json.dumps(versions(), indent=2) + "\n")
+            write_atomically(self.path / "versions.json", readable_json(versions()))
         except OSError as error:
             raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
         return self
@@ -96,7 +102,7 @@ class RunDirectory:
 
     def write_json(self, name: str, value) -> None:
         """Write one JSON file of the directory."""
-        write_atomically(self.path / name, json.dumps(value, indent=2) + "\n")
+        write_atomically(self.path / name, readable_json(value))
 
 
 class MetricsTable:

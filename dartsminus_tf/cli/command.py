@@ -1,11 +1,11 @@
 """What the command lines share: flags, errors on one line, exit codes."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from dartsminus_tf.errors import UsageError
 
@@ -26,6 +26,7 @@ def run_command(main: Callable[[], None]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def guarded(argv):
+        absl_logging.set_verbosity(absl_logging.WARNING)
         try:
             if len(argv) > 1:
                 raise UsageError(f"Arguments are given as --flag=value. Received: {' '.join(argv[1:])}")
@@ -36,7 +37,6 @@ def run_command(main: Callable[[], None]) -> None:
             print("\ninterrupted; the same command goes on from the last epoch", file=sys.stderr)
             sys.exit(130)
 
-    logging.getLogger("absl").setLevel(logging.WARNING)
     app.run(guarded, flags_parser=_parse)
 
 

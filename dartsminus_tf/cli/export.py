@@ -1,5 +1,7 @@
 """`dartsminus-export`: writes a finished training run's network as a SavedModel backbone."""
 
+from pathlib import Path
+
 from absl import flags
 
 from dartsminus_tf.cli.command import run_command
@@ -10,9 +12,20 @@ def main() -> None:
     """Read the flags, export, and print the summary line."""
     values = flags.FLAGS
     configure()
-    from dartsminus_tf.export.trained import export_trained
+    from dartsminus_tf.export.saved_model import export_backbone
+    from dartsminus_tf.train.runner import load_trained
 
-    print(export_trained(values.model_dir, values.export_dir))
+    network, result = load_trained(values.model_dir)
+    path = export_backbone(
+        network,
+        values.export_dir or Path(values.model_dir) / "backbone",
+        preprocessing=result["preprocessing"],
+        metrics={name: result[name] for name in ("test_accuracy", "test_top5_accuracy", "test_loss")},
+        class_names=result["class_names"],
+        source_run=values.model_dir,
+    )
+    levels = ", ".join(f"{level}: {about['channels']}" for level, about in network.levels.items())
+    print(f"exported {path}: channels at levels {levels}; test accuracy {result['test_accuracy']:.4f}")
 
 
 def run() -> None:

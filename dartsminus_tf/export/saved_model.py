@@ -10,7 +10,6 @@ Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the man
 says what the network is.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
-from dartsminus_tf.run import versions, write_atomically
+from dartsminus_tf.run import readable_json, versions, write_atomically
 from dartsminus_tf.spaces.darts.network import Network
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
@@ -64,7 +63,7 @@ def export_backbone(
     shutil.rmtree(temporary, ignore_errors=True)
     _archive(model).write_out(str(temporary), verbose=False)
     manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
-    write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_atomically(temporary / MANIFEST, readable_json(manifest))
     if path.exists():
         path.rmdir()
     temporary.rename(path)

@@ -29,7 +29,7 @@ class MixedOp:
         self.operations, self.auxiliary = operations, auxiliary
 
     def __call__(self, x: Source, weights: Sequence[tf.Tensor], beta: tf.Tensor, total: NodeSum) -> None:
-        """Add o(x) to `total`. `weights` are softmax(alpha) of the edge, each spread over channels [C], as is `beta`."""
+        """Add o(x) to `total`. `weights` are the edge's softmax(alpha), each spread over channels [C], as is `beta`."""
         for operation, weight in zip(self.operations, weights, strict=True):
             total.add(operation(x, weight))
         if self.auxiliary is not None:

@@ -84,7 +84,7 @@ class Genotype:
         return cls.from_dict(data)
 
     def __str__(self) -> str:
-        """The form that DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, ...], ...)`."""
+        """The form that DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`."""
         fields = ", ".join(f"{name}={_python_form(getattr(self, name))}" for name in _FIELDS)
         return f"Genotype({fields})"
 

@@ -56,11 +56,13 @@ def check_image_size(input_shape, cell_stride: int) -> None:
 
     Args:
         input_shape: (N, H, W, C); an unknown size passes.
-        cell_stride: stride of the first cells: 1 after the CIFAR stem, 8 after the ImageNet stem. Two reductions follow.
+        cell_stride: stride of the first cells: 1 after the CIFAR stem, 8 after the ImageNet stem; two reductions
+            follow.
     """
     multiple = 4 * cell_stride
     for axis, size in (("height", input_shape[1]), ("width", input_shape[2])):
         if size is not None and (size % multiple or size <= 0):
             raise UsageError(
-                f"The image {axis} must be a multiple of {multiple}: FactorizedReduce needs even sizes. Received: {size}"
+                f"The image {axis} must be a multiple of {multiple}: FactorizedReduce needs even sizes. "
+                f"Received: {size}"
             )

@@ -1,0 +1,128 @@
+"""The whole chain on one config: search, train, export, make detection data, detect; ends with one table.
+
+Every stage is a command of its own in a process of its own (search and detection use two incompatible Keras versions),
+is left alone when it has finished, and goes on where it stopped.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from dartsminus_tf.cli.command import define_run_flags, run_command
+from dartsminus_tf.config import QuickstartConfig, Strict, dump_config, load_config, split_overrides
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.run import RunDirectory, readable_json, write_atomically
+
+STAGES = ("search", "train", "export", "scenes", "detect")
+
+
+class Quickstart:
+    """The stages of one quickstart in `path`."""
+
+    def __init__(self, config: QuickstartConfig, path: Path):
+        self.config, self.path = config, path
+        times = path / "seconds.json"
+        self.seconds = json.loads(times.read_text()) if times.exists() else dict.fromkeys(STAGES, 0.0)
+
+    def run(self) -> dict:
+        """Run what is not done; returns the summary."""
+        path = self.path
+        self._stage("search", self._configured("search", self.config.search, path / "search"))
+        train = self.config.train.model_copy(update={"genotype": str(path / "search")})
+        self._stage("train", self._configured("train", train, path / "train"))
+        if not (path / "backbone" / "manifest.json").exists():
+            export = [f"--model_dir={path / 'train'}", f"--export_dir={path / 'backbone'}"]
+            self._stage("export", self._module("dartsminus_tf.cli.export", export))
+        scenes = [f"--{name}={value}" for name, value in self.config.scenes.items()]
+        scenes += ["--mode=digit_scenes", f"--output_dir={path / 'scenes'}"]
+        self._stage("scenes", self._module("detection.cli.prepare_coco", scenes))
+        self._stage("detect", self._module("detection.cli.detect", self._detection_flags()))
+        return self._summary()
+
+    def _configured(self, name: str, config: Strict, model_dir: Path) -> list[str]:
+        file = self.path / f"{name}.yaml"
+        write_atomically(file, dump_config(config))
+        return self._module(f"dartsminus_tf.cli.{name}", [f"--config_file={file}", f"--model_dir={model_dir}"])
+
+    def _detection_flags(self) -> list[str]:
+        scenes = self.path / "scenes"
+        places = {
+            "task.model.backbone.dartsminus.saved_model": self.path / "backbone",
+            "task.annotation_file": scenes / "instances_val.json",
+            "task.train_data.input_path": scenes / "train*.tfrecord",
+            "task.validation_data.input_path": scenes / "val*.tfrecord",
+        }
+        overrides = [f"--params_override={key}={value}" for key, value in places.items()]
+        config = f"--config_file={self.config.detection_config}"
+        return ["--mode=train_and_eval", f"--model_dir={self.path / 'detect'}", config, *overrides]
+
+    def _module(self, module: str, arguments: list[str]) -> list[str]:
+        return [sys.executable, "-c", f"import sys; from {module} import run; sys.exit(run())", *arguments]
+
+    def _stage(self, name: str, command: list[str]) -> None:
+        print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
+        start = time.perf_counter()
+        try:
+            code = subprocess.run(command, check=False).returncode
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+            write_atomically(self.path / "seconds.json", readable_json(self.seconds))
+        if code != 0:
+            raise UsageError(f"Stage '{name}' ended with exit code {code}; see its message above.")
+
+    def _summary(self) -> dict:
+        search, train, detect = (
+            json.loads((self.path / stage / "result.json").read_text()) for stage in ("search", "train", "detect")
+        )
+        seconds = {name: round(value, 1) for name, value in self.seconds.items()}
+        summary = {
+            "search_accuracy": search["validation_accuracy"],
+            "genotype": search["genotype"],
+            "test_accuracy": train["test_accuracy"],
+            "parameters": train["parameters"],
+            "multiply_adds": train["multiply_adds"],
+            "ap": detect["ap"],
+            "ap50": detect["ap50"],
+            "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
+        }
+        write_atomically(self.path / "summary.json", readable_json(summary))
+        return summary
+
+
+def table(summary: dict) -> str:
+    """The summary as a table of two columns."""
+    rows = [
+        ("search: validation accuracy of the supernet", f"{summary['search_accuracy']:.4f}"),
+        ("network: test accuracy", f"{summary['test_accuracy']:.4f}"),
+        ("network: parameters", f"{summary['parameters']:,}"),
+        ("network: multiply-adds", f"{summary['multiply_adds']:,}"),
+        ("detector: AP", f"{summary['ap']:.4f}"),
+        ("detector: AP50", f"{summary['ap50']:.4f}"),
+        *((f"seconds: {name}", f"{value:.0f}") for name, value in summary["seconds"].items()),
+    ]
+    for cell in ("normal", "reduce"):
+        for node, first in enumerate(range(0, len(summary["genotype"][cell]), 2), start=2):
+            pair = summary["genotype"][cell][first : first + 2]
+            rows.append((f"genotype: {cell} node {node}", " + ".join(f"{op}({source})" for op, source in pair)))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def main() -> None:
+    """Read the flags, run all stages, and print the table."""
+    values = flags.FLAGS
+    config = load_config(QuickstartConfig, values.config_file, split_overrides(values.params_override))
+    if not Path(config.detection_config).is_file():
+        raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
+    run = RunDirectory(values.model_dir, config).open()
+    print(table(Quickstart(config, run.path).run()))
+
+
+def run() -> None:
+    """Entry point."""
+    define_run_flags("runs/quickstart")
+    run_command(main)

@@ -1,0 +1,62 @@
+"""Shared fixtures. TensorFlow is imported once, with the settings that the command lines use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dartsminus_tf import runtime
+
+runtime.configure()
+
+import keras  # noqa: E402
+
+from dartsminus_tf.config import SearchConfig, load_config  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TINY_SEARCH = [
+    "data.image_size=8",
+    "data.batch_size=8",
+    "data.train_limit=64",
+    "data.test_limit=32",
+    "data.augment.crop_padding=1",
+    "data.augment.flip=false",
+    "channels=2",
+    "layers=3",
+    "epochs=2",
+    "steps_per_epoch=2",
+    "runtime.verbose=0",
+]
+
+
+def shared_folder() -> Path:
+    """Where reference vectors and data sets are: $DARTSMINUS_SHARED, or `../shared` beside the checkout."""
+    return Path(os.environ.get("DARTSMINUS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    folder = shared_folder() / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"the reference vectors are not at {folder} (set DARTSMINUS_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir() -> Path:
+    folder = shared_folder() / "data" / "tfds"
+    if not folder.is_dir():
+        pytest.skip(f"CIFAR-10 is not prepared in {folder} (set DARTSMINUS_SHARED)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> SearchConfig:
+    """A search that takes seconds: 8x8 digits, two channels, three cells, two epochs of two steps."""
+    return load_config(SearchConfig, overrides=TINY_SEARCH)
