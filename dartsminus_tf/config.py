@@ -154,13 +154,13 @@ class TrainConfig(Strict):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
     Args:
-        genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the JSON itself.
+        genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the genotype itself.
         drop_path: rate at the last epoch; it grows linearly with the epoch.
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
-    genotype: str = "cifar10_s0_best"
+    genotype: str | dict[str, Any] = "cifar10_s0_best"
     channels: Annotated[int, Field(ge=2, le=4096)] = 36
     layers: Annotated[int, Field(ge=3, le=100)] = 20
     stem: Literal["cifar", "imagenet"] = "cifar"

@@ -7,12 +7,14 @@ from dartsminus_tf.spaces.darts.genotype import Genotype
 from dartsminus_tf.zoo import published, published_genotype
 
 
-def find_genotype(text: str) -> Genotype:
+def find_genotype(text: str | dict) -> Genotype:
     """The genotype that `text` names or spells.
 
     Raises:
         UsageError: where it is none of the four, or malformed.
     """
+    if isinstance(text, dict):
+        return Genotype.from_dict(text)
     stripped = text.strip()
     if stripped.startswith("{"):
         return Genotype.from_json(stripped)
