@@ -154,7 +154,7 @@ class TrainConfig(Strict):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
     Args:
-        genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the genotype itself.
+        genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the genotype.
         drop_path: rate at the last epoch; it grows linearly with the epoch.
     """
 
