@@ -10,7 +10,7 @@ import dartsminus_tf as dm
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.interop.torch_state import torch_slots
 
-SEARCH = ["search_s0"]
+SEARCH = ["search_s0", "search_s1", "search_s3"]
 SPACES = {"s5": "s0"}  # the released code calls S0 "s5"
 NETWORKS = ["eval_cifar_s0", "eval_cifar_s4_noise_free", "eval_imagenet_s0"]
 

@@ -50,19 +50,43 @@ def _uniform(name: str, *primitives: str) -> CellSpace:
     return CellSpace(name, normal=edges, reduce=edges)
 
 
-SPACES = {
-    space.name: space
-    for space in (
-        _uniform(
-            "s0",
-            "none",
-            "max_pool_3x3",
-            "avg_pool_3x3",
-            "skip_connect",
-            "sep_conv_3x3",
-            "sep_conv_5x5",
-            "dil_conv_3x3",
-            "dil_conv_5x5",
-        ),
-    )
+_SHORT = {
+    "s": "skip_connect",
+    "3": "sep_conv_3x3",
+    "d3": "dil_conv_3x3",
+    "d5": "dil_conv_5x5",
+    "M": "max_pool_3x3",
+    "A": "avg_pool_3x3",
 }
+
+
+def _irregular(name: str, normal: str, reduce: str) -> CellSpace:
+    """A space whose edges differ: "s,d3 | M,s | ..." lists the candidates of one edge after the other."""
+    cells = (
+        tuple(tuple(_SHORT[op] for op in edge.strip().split(",")) for edge in cell.split("|"))
+        for cell in (normal, reduce)
+    )
+    return CellSpace(name, *cells)
+
+
+S0 = _uniform(
+    "s0",
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+S1 = _irregular(
+    "s1",
+    normal="s,d3 | s,d5 | s,d5 | s,3 | s,d3 | M,s | s,3 | s,3 | s,d3 | s,3 | M,s | s,d3 | d3,d5 | d3,d5",
+    reduce="M,A | M,d3 | M,A | M,A | s,d5 | M,A | M,3 | s,d3 | s,d5 | M,A | M,A | s,d5 | s,d5 | s,d5",
+)
+S2 = _uniform("s2", "skip_connect", "sep_conv_3x3")
+S3 = _uniform("s3", "none", "skip_connect", "sep_conv_3x3")
+S4 = _uniform("s4", "noise", "sep_conv_3x3")
+
+SPACES = {space.name: space for space in (S0, S1, S2, S3, S4)}
