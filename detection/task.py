@@ -34,9 +34,9 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
 
     def build_metrics(self, training: bool = True) -> list:
         """Loss means; outside training also `self.coco_metric`."""
-        metrics = super().build_metrics(training=training)
-        if not training and self.task_config.use_coco_metrics:
-            with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints while it loads annotations
+            metrics = super().build_metrics(training=training)
+            if not training and self.task_config.use_coco_metrics:
                 self.coco_metric = RecordingCOCOEvaluator(
                     annotation_file=self.task_config.annotation_file,
                     include_mask=False,
