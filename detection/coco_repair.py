@@ -59,15 +59,21 @@ def repair(
       DetectionError: no image or no category is left.
     """
     counts: collections.Counter = collections.Counter()
+    _require_some_image(coco["images"], image_dir)
     categories, category_ids = _repair_categories(coco["categories"], counts)
     images, image_ids = _repair_images(coco["images"], Path(image_dir), counts, progress)
     if not images:
-        raise DetectionError(
-            f"--image_dir has none of the {len(coco['images'])} images. Received: {image_dir!r}"
-        )
+        raise DetectionError(f"--image_dir has no readable image. Received: {image_dir!r}")
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     annotations = _repair_annotations(coco["annotations"], image_ids, category_ids, sizes, counts)
     return {"images": images, "annotations": annotations, "categories": categories}, dict(counts)
+
+
+def _require_some_image(entries: list[dict], image_dir: str) -> None:
+    """Fails at once, before every image is looked at, on what is nearly always a wrong folder."""
+    names = (entry.get("file_name") for entry in entries)
+    if not any(isinstance(name, str) and (Path(image_dir) / name).is_file() for name in names):
+        raise DetectionError(f"--image_dir has none of the {len(entries)} images. Received: {image_dir!r}")
 
 
 def _repair_categories(entries: list[dict], counts: collections.Counter) -> tuple[list[dict], dict]:

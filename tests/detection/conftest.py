@@ -50,7 +50,7 @@ def digit_records(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def coco_folder(tmp_path):
-    """Writes three images, 40 x 30 pixels, and returns (image folder, a sound COCO dict, a writer of its JSON)."""
+    """Three images, 40 x 30 pixels: (image folder, a sound COCO dict, a writer of its JSON)."""
     images = tmp_path / "images"
     images.mkdir()
     generator = np.random.default_rng(0)
