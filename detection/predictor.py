@@ -40,7 +40,8 @@ class Predictor:
         self._model = model
         self._size = list(input_size[:2])
         self._padded = preprocess_ops.compute_padded_size(self._size, 2**max_level)
-        self._run = tf.function(self._forward)
+        # One trace for images of every size; without the signature each new size would build the graph again.
+        self._run = tf.function(self._forward, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
 
     def _forward(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         normalised = preprocess_ops.normalize_image(image)
@@ -60,7 +61,7 @@ class Predictor:
 
     def __call__(self, image: np.ndarray) -> draw.Boxes:
         """Detections of one `[H, W, 3]` uint8 image, in its own pixels."""
-        outputs = self._run(tf.ensure_shape(tf.constant(image, tf.uint8), [None, None, 3]))
+        outputs = self._run(tf.constant(image, tf.uint8))
         return draw.Boxes(*(outputs[key].numpy() for key in ("boxes", "classes", "scores")))
 
 
@@ -96,7 +97,7 @@ def file_samples(path: str) -> Iterator[Sample]:
                 image = np.asarray(picture.convert("RGB"))
         except OSError:
             raise DetectionError(f"--input holds a file that is no image. Received: {str(file)!r}") from None
-        yield Sample(image, number, file.stem)
+        yield Sample(image, number, file.name)
 
 
 def coco_results(sample: Sample, boxes: draw.Boxes, original_ids: dict[int, int]) -> list[dict]:

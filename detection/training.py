@@ -17,6 +17,7 @@ from official.core import task_factory, train_lib
 
 from detection import atomic_files, coco_metrics, run_directory
 from detection import task as _task  # noqa: F401  registers the task for our config
+from detection.errors import DetectionError
 
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
 
@@ -118,12 +119,23 @@ def run(params: cfg.ExperimentConfig, model_dir: str, mode: str) -> tuple[dict, 
         if start_step:
             reporter.say(f"from checkpoint at step {start_step}")
         reporter.begin(runner.trainer.global_step)
-        runner.run()
+        _run_loop(runner)
         if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
             runner.controller.evaluate(steps=params.trainer.validation_steps)
         result = _result(params, runner, task, reporter)
     atomic_files.write_json(Path(model_dir) / "result.json", result)
     return result, runner.trainer.model
+
+
+def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
+    try:
+        runner.run()
+    except RuntimeError as error:  # Model Garden's check after every loop of steps
+        if "loss value" not in str(error):
+            raise
+        raise DetectionError(
+            f"training diverged; lower trainer.optimizer_config.learning_rate. Received: {error}"
+        ) from None
 
 
 def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tuple:

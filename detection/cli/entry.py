@@ -1,5 +1,6 @@
 """What both command lines share: private absl flags, quiet defaults, one-line errors with exit code 2."""
 
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ def prepare_environment() -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.set_verbosity(logging.WARNING)
+    # TensorFlow warns of every optimizer slot that evaluation leaves unread.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
 
 
 def parse_flags(argv: Sequence[str], define: Callable[[flags.FlagValues], None]) -> flags.FlagValues | None:

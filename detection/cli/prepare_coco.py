@@ -22,7 +22,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("split_name", "train", "coco: prefix of the files written.", flag_values=values)
     flags.DEFINE_integer("num_shards", 1, "TFRecord files a split.", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "Write anew what is there already.", flag_values=values)
-    flags.DEFINE_integer("num_train", 300, "digit_scenes: training scenes.", flag_values=values)
+    flags.DEFINE_integer("num_train", 600, "digit_scenes: training scenes.", flag_values=values)
     flags.DEFINE_integer("num_val", 60, "digit_scenes: validation scenes.", flag_values=values)
     flags.DEFINE_integer("canvas", 256, "digit_scenes: side of a scene in pixels.", flag_values=values)
     flags.DEFINE_integer("seed", 0, "digit_scenes: seed.", flag_values=values)

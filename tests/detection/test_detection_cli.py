@@ -196,7 +196,7 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
 
     picture = sorted((digit_records / "images" / "val").glob("*.jpg"))[0]
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={picture}"]) == 0
-    assert (model_dir / "predictions" / f"{picture.stem}.png").is_file()
+    assert (model_dir / "predictions" / f"{picture.name}.png").is_file()
 
 
 @pytest.mark.parametrize("name", ["detect_coco.yaml", "detect_digit_scenes.yaml"])
