@@ -54,9 +54,9 @@ def retinanet_dartsminus() -> cfg.ExperimentConfig:
 
     Departures, each of which would hurt silently: float32 input and no mixed precision (the SavedModel is
     float32), no ResNet checkpoint, `drop_remainder=False` in evaluation (Model Garden evaluates only images
-    it has seen, so a dropped batch would leave the AP without a word), one device unless asked, and no GCS
-    path anywhere. Suppression is `batched` (a CPU kernel): the default `v2`, made for TPUs, compares 5,000 boxes with
-    5,000 for each of 90 classes, many seconds an image on a CPU.
+    it has seen, so a dropped batch would leave the AP without a word), one device unless asked. Suppression
+    is `batched`, a CPU kernel: the default `v2`, made for TPUs, compares 5,000 boxes with 5,000 for each of
+    90 classes, several seconds an image on a CPU.
     """
     recipe = retinanet.retinanet_resnetfpn_coco()
     base = recipe.task
