@@ -1,0 +1,1 @@
+"""Object detection on an exported DARTS- backbone: SavedModel in, COCO metrics out."""

@@ -1,0 +1,113 @@
+"""`detect`: train, evaluate and run RetinaNet on an exported backbone."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from detection import manifest, run_directory, settings
+from detection.cli import entry
+from detection.errors import DetectionError
+
+_MODES = ("train_and_eval", "eval", "predict")
+_BACKBONE = "task.model.backbone"
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines this command's flags on `values`."""
+    flags.DEFINE_multi_string(
+        "config_file", [], "YAML config; repeat to lay several over each other.", flag_values=values
+    )
+    flags.DEFINE_multi_string(
+        "params_override", [], "Dotted key=value, with commas or repeated.", flag_values=values
+    )
+    flags.DEFINE_string("model_dir", None, "The run directory.", flag_values=values)
+    flags.DEFINE_enum("mode", "train_and_eval", _MODES, "What to do.", flag_values=values)
+    flags.DEFINE_string(
+        "input", None, "predict: an image or a folder instead of the validation set.", flag_values=values
+    )
+    flags.DEFINE_integer("num_pictures", 16, "predict: images to draw.", flag_values=values)
+    flags.DEFINE_float("score_threshold", 0.3, "Least score of a drawn box, in [0, 1].", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Checks everything that needs no TensorFlow first, so that a typo costs no half minute."""
+    chosen, saved = _checked_settings(values)
+    from detection import experiment
+
+    params = experiment.build_experiment(chosen)
+    training = values.mode == "train_and_eval"
+    if saved is not None:
+        sections = () if training else ("task.model.",)
+        compared = _comparable(params.as_dict(), saved, training)
+        run_directory.require_same_run(saved, compared, values.model_dir, sections)
+    if values.mode != "predict" or values.input is None:
+        experiment.check_data(params, training)
+    params.lock()
+    if values.mode == "predict":
+        _predict(params, values)
+    else:
+        _train_or_evaluate(params, values)
+
+
+def _comparable(params: dict, saved: dict, training: bool) -> dict:
+    """In eval and predict the detection generator (thresholds, NMS) may differ from the training run's."""
+    if not training:
+        params["task"]["model"]["detection_generator"] = saved["task"]["model"]["detection_generator"]
+    return params
+
+
+def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
+    if not values.model_dir:
+        raise DetectionError("--model_dir is required. Received: nothing")
+    if not 0 <= values.score_threshold <= 1:
+        raise DetectionError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
+    if values.input is not None and not os.path.exists(values.input):
+        raise DetectionError(f"--input must be an image or a folder of images. Received: {values.input!r}")
+    saved = run_directory.saved_params(values.model_dir)
+    if values.mode != "train_and_eval":
+        if saved is None or not (Path(values.model_dir) / "checkpoint").is_file():
+            raise DetectionError(
+                f"--model_dir has no trained run; use --mode=train_and_eval first. "
+                f"Received: {values.model_dir!r}"
+            )
+    elif not values.config_file:
+        raise DetectionError(
+            "--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing"
+        )
+    chosen = settings.merge_settings(values.config_file, values.params_override)
+    if not values.config_file:  # eval and predict go on with the run's own config
+        chosen = settings.layered(saved, chosen)
+    if settings.lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
+        manifest.read_manifest(settings.lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
+    return chosen, saved
+
+
+def _train_or_evaluate(params, values: flags.FlagValues) -> None:
+    from detection import prediction, training
+
+    result, model = training.run(params, values.model_dir, values.mode)
+    if values.mode == "train_and_eval":
+        sheet = os.path.join(values.model_dir, "detections.png")
+        prediction.contact_sheet(params, model, sheet, values.score_threshold)
+    metrics = {name: result[name] for name in ("ap", "ap50", "ap75", "aps", "apm", "apl")}
+    print(
+        f"{values.mode}: {training.metrics_line(metrics)}  ({result['images_evaluated']} images, "
+        f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
+        f"{os.path.join(values.model_dir, 'result.json')}"
+    )
+
+
+def _predict(params, values: flags.FlagValues) -> None:
+    from detection import prediction
+
+    folder, images, detections = prediction.predict(
+        params, values.model_dir, values.input, values.num_pictures, values.score_threshold
+    )
+    print(f"predict: {detections} detections in {images} images -> {folder}")
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return entry.run_command(main, define_flags, argv)

@@ -1,0 +1,168 @@
+"""Settings to a checked Model Garden ExperimentConfig."""
+
+import glob
+import json
+from typing import Any
+
+from official.core import config_definitions as cfg
+from official.core import exp_factory
+
+from detection import configs, manifest
+from detection.errors import DetectionError
+
+_SEQUENCE = (list, tuple)
+
+
+def build_experiment(settings: dict) -> cfg.ExperimentConfig:
+    """`retinanet_dartsminus` with `settings` on top, unknown keys refused and values checked.
+
+    Raises:
+      DetectionError: an unknown key, a value of the wrong type or out of range, or missing data.
+    """
+    params = exp_factory.get_exp_config(configs.EXPERIMENT)
+    _check_known(params, settings, "")
+    try:
+        params.override(settings, is_strict=True)
+        params.validate()
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DetectionError(f"the config is not valid: {error}") from None
+    check_experiment(params)
+    return params
+
+
+def _check_known(config: Any, settings: dict, prefix: str) -> None:
+    """Model Garden checks keys itself, but not types: `train_steps: abc` would fail deep in the run."""
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if not isinstance(key, str) or key.startswith("_") or key not in vars(config):
+            known = ", ".join(sorted(k for k in vars(config) if not k.startswith("_")))
+            raise DetectionError(f"unknown key {name!r}; known here: {known}. Received: {name}={value!r}")
+        current = getattr(config, key)
+        if isinstance(value, dict):
+            if hasattr(current, "as_dict"):
+                _check_known(current, value, f"{name}.")
+            elif isinstance(current, int | float | str) and current not in ("", 0):
+                raise DetectionError(f"{name} must be a single value. Received: {value!r}")
+        elif not _fits(current, value):
+            raise DetectionError(f"{name} must be {_kind(current)}. Received: {value!r}")
+
+
+def _fits(current: Any, value: Any) -> bool:
+    if current is None or value is None:
+        return True
+    if isinstance(current, bool) or isinstance(value, bool):
+        return isinstance(current, bool) and isinstance(value, bool)
+    if isinstance(current, int):
+        return isinstance(value, int)
+    if isinstance(current, float):
+        return isinstance(value, int | float)
+    if isinstance(current, _SEQUENCE):
+        return isinstance(value, _SEQUENCE)
+    if hasattr(current, "as_dict"):
+        return False
+    return isinstance(value, str) or (isinstance(value, list) and current == "")
+
+
+def _kind(current: Any) -> str:
+    if hasattr(current, "as_dict"):
+        return "a mapping"
+    return {bool: "true or false", int: "an integer", float: "a number", str: "text"}.get(
+        type(current), "a list"
+    )
+
+
+def check_experiment(params: cfg.ExperimentConfig) -> None:
+    """Rules across fields, each of which would otherwise fail late or lower the AP without a word.
+
+    Raises:
+      DetectionError: naming the field, the rule and the value.
+    """
+    model, trainer = params.task.model, params.trainer
+    _require(
+        model.num_classes >= 2, "task.model.num_classes must be classes + 1, at least 2", model.num_classes
+    )
+    size = list(model.input_size)
+    stride = 2**model.max_level
+    whole = len(size) == 3 and all(isinstance(s, int) and s > 0 for s in size) and size[2] == 3
+    rule = f"task.model.input_size must be [height, width, 3], sides multiples of 2**max_level = {stride}"
+    _require(whole and not (size[0] % stride or size[1] % stride), rule, size)
+    for name in (
+        "train_steps",
+        "steps_per_loop",
+        "validation_interval",
+        "checkpoint_interval",
+        "summary_interval",
+    ):
+        _require(getattr(trainer, name) >= 1, f"trainer.{name} must be at least 1", getattr(trainer, name))
+    for name in ("train_data", "validation_data"):
+        data = getattr(params.task, name)
+        _require(
+            data.global_batch_size >= 1,
+            f"task.{name}.global_batch_size must be at least 1",
+            data.global_batch_size,
+        )
+    _require(
+        not params.task.validation_data.drop_remainder,
+        "task.validation_data.drop_remainder must be false",
+        True,
+    )
+    # With several loops between validations Model Garden cuts the last one short anyway; summaries follow
+    # loops.
+    _require(
+        trainer.summary_interval % trainer.steps_per_loop == 0,
+        f"trainer.summary_interval must be a multiple of steps_per_loop = {trainer.steps_per_loop}",
+        trainer.summary_interval,
+    )
+    if model.backbone.type == "dartsminus":
+        backbone = manifest.read_manifest(model.backbone.dartsminus.saved_model)
+        manifest.check_levels(backbone, model.min_level, model.max_level)
+
+
+def _require(holds: bool, rule: str, received: Any) -> None:
+    if not holds:
+        raise DetectionError(f"{rule}. Received: {received!r}")
+
+
+def check_data(params: cfg.ExperimentConfig, training: bool) -> dict:
+    """Checks that records and annotations exist and that every category has an output.
+
+    Returns:
+      The evaluation annotations (COCO instances JSON).
+
+    Raises:
+      DetectionError: a pattern matches no file, or a category id is outside the model's classes.
+    """
+    for name in ("train_data", "validation_data") if training else ("validation_data",):
+        for pattern in input_patterns(getattr(params.task, name).input_path):
+            _require(
+                bool(glob.glob(pattern)), f"task.{name}.input_path matches no file (prepare_coco)", pattern
+            )
+    annotations = read_annotations(params.task.annotation_file)
+    ids = [category["id"] for category in annotations["categories"]]
+    rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"
+    _require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
+    _require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
+    return annotations
+
+
+def input_patterns(input_path: Any) -> list[str]:
+    """File patterns of a DataConfig's `input_path`: a list, or text with commas."""
+    parts = input_path if isinstance(input_path, _SEQUENCE) else [input_path]
+    patterns = [p.strip() for part in parts for p in str(part).split(",") if p.strip()]
+    return patterns or [""]
+
+
+def read_annotations(path: str | None) -> dict:
+    """The instances JSON that evaluation runs against.
+
+    Raises:
+      DetectionError: it is missing or not an instances JSON.
+    """
+    try:
+        with open(path or "", encoding="utf-8") as file:
+            annotations = json.load(file)
+        complete = all(annotations[key] for key in ("images", "categories")) and "annotations" in annotations
+    except (OSError, ValueError, KeyError, TypeError):
+        complete = False
+    _require(complete, "task.annotation_file must be the instances JSON that prepare_coco wrote", path)
+    return annotations

@@ -1,0 +1,227 @@
+"""The two command lines: one-line errors with exit code 2 and nothing written, and whole small runs."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from detection.cli import detect, prepare_coco
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def refused(capsys, run, arguments) -> str:
+    """Runs a command that must fail; returns its one line."""
+    assert run(["tool", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.fixture
+def config(tmp_path, digit_records, tiny_backbone):
+    """Path of a run config small enough for a test, on 64-pixel images."""
+    tree = {
+        "task": {
+            "annotation_file": str(digit_records / "instances_val.json"),
+            "model": {
+                "num_classes": 11,
+                "input_size": [64, 64, 3],
+                "max_level": 5,
+                "backbone": {"dartsminus": {"saved_model": tiny_backbone}},
+                "decoder": {"fpn": {"num_filters": 8}},
+                "head": {"num_convs": 1, "num_filters": 8},
+                # At the fresh head's score of about 0.01 everything is below 0.05, and there would be
+                # nothing to see.
+                "detection_generator": {"pre_nms_top_k": 50, "pre_nms_score_threshold": 0.0},
+            },
+            "train_data": {"input_path": str(digit_records / "train*.tfrecord"), "global_batch_size": 4},
+            "validation_data": {"input_path": str(digit_records / "val*.tfrecord"), "global_batch_size": 3},
+        },
+        "trainer": {"train_steps": 3, "steps_per_loop": 1, "summary_interval": 1}
+        | {"validation_interval": 3, "checkpoint_interval": 1},
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--output_dir is required"),
+        (["--nope"], "nope"),
+        (["--mode=other"], "mode"),
+        (["--num_shards=x"], "num_shards"),
+        (["--output_dir={out}"], "--image_dir is required"),
+        (["--output_dir={out}", "--image_dir={out}", "--annotations=a"], "--image_dir must be a folder"),
+        (["--output_dir={out}", "--image_dir=.", "--annotations=nowhere"], "--annotations cannot be read"),
+        (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--split_name=a/b"], "--split_name"),
+        (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--num_shards=0"], "must be at least"),
+        (["--output_dir={out}", "--mode=digit_scenes", "--num_val=0"], "--num_val must be at least 1"),
+        (["--output_dir={out}", "--mode=digit_scenes", "--canvas=8"], "--canvas must be at least 64"),
+        (["--output_dir={out}", "stray"], "must be --flag=value"),
+    ],
+)
+def test_prepare_refuses(capsys, tmp_path, arguments, message):
+    out = tmp_path / "out"
+    assert message in refused(capsys, prepare_coco.run, [a.format(out=out) for a in arguments])
+    assert not out.exists()
+
+
+def test_prepare_refuses_unreadable_annotations_and_writes_nothing(capsys, coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    for text, message in (
+        ("{", "JSON"),
+        (json.dumps(coco | {"images": [{"id": 9, "file_name": "9.jpg"}]}), "none"),
+    ):
+        flags = [f"--image_dir={images}", f"--annotations={write(text)}", f"--output_dir={tmp_path / 'out'}"]
+        assert message in refused(capsys, prepare_coco.run, flags)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["task.model.nope=1"], "unknown key 'task.model.nope'"),
+        (["nope=1"], "unknown key 'nope'"),
+        (["trainer.train_steps=abc"], "trainer.train_steps must be an integer"),
+        (["trainer.train_steps=0"], "trainer.train_steps must be at least 1"),
+        (["trainer=3"], "trainer must be a mapping"),
+        (["task.model.input_size=[70,64,3]"], "multiples of 2**max_level = 32"),
+        (["task.model.num_classes=10"], "largest category id + 1 = 11"),
+        (["task.model.min_level=2"], r"needs backbone levels [2] too"),
+        (["task.model.backbone.dartsminus.saved_model=nowhere"], "saved_model must be a folder"),
+        (["task.model.backbone.type=nope"], "not valid"),
+        (["task.annotation_file=nowhere.json"], "task.annotation_file must be"),
+        (["task.train_data.input_path=nowhere*"], "matches no file"),
+        (["task.validation_data.drop_remainder=true"], "drop_remainder must be false"),
+        (["a b"], "--params_override must be"),
+    ],
+)
+def test_detect_refuses_bad_settings(capsys, tmp_path, config, overrides, message):
+    flags = [f"--config_file={config}", f"--model_dir={tmp_path / 'run'}"]
+    line = refused(capsys, detect.run, flags + [f"--params_override={o}" for o in overrides])
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--model_dir is required"),
+        (["--model_dir={out}"], "--config_file is required"),
+        (["--model_dir={out}", "--config_file=nowhere.yaml"], "--config_file cannot be read"),
+        (["--model_dir={out}", "--mode=eval"], "no trained run"),
+        (["--model_dir={out}", "--mode=predict", "--input=nowhere"], "--input must be"),
+        (["--model_dir={out}", "--score_threshold=2"], "--score_threshold must be in"),
+        (["--model_dir={out}", "--mode=trane"], "mode"),
+    ],
+)
+def test_detect_refuses_bad_flags(capsys, tmp_path, arguments, message):
+    out = tmp_path / "out"
+    assert message in refused(capsys, detect.run, [a.format(out=out) for a in arguments])
+    assert not out.exists()
+
+
+def test_the_scripts_exit_with_2_and_no_traceback(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    for name in ("detect", "prepare_coco"):
+        done = subprocess.run(
+            [sys.executable, str(REPOSITORY / "tools" / f"{name}.py"), "--nope"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_help_lists_the_flags(capsys):
+    assert detect.run(["detect", "--help"]) == 0
+    assert "--params_override" in capsys.readouterr().out
+
+
+def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_records):
+    """The life of a run: train, go on, evaluate, draw; and another config is kept out."""
+    model_dir = tmp_path / "run"
+    flags = ["detect", f"--config_file={config}", f"--model_dir={model_dir}"]
+    assert detect.run(flags) == 0
+    output = capsys.readouterr().out
+    assert "step 3/3" in output and output.strip().splitlines()[-1].startswith("train_and_eval: AP ")
+    result = json.loads((model_dir / "result.json").read_text())
+    keys = {"ap", "ap50", "ap75", "aps", "apm", "apl"}
+    assert keys | {"steps", "seconds", "parameters", "saved_model", "per_class"} <= result.keys()
+    assert result["steps"] == 3 and result["images_evaluated"] == 4
+    assert set(result["per_class"]) == set("0123456789")
+    assert Image.open(model_dir / "detections.png").width > 600
+    assert list((model_dir / "train").glob("events*")) and list((model_dir / "validation").glob("events*"))
+
+    assert detect.run([*flags, "--params_override=trainer.train_steps=4"]) == 0
+    assert "from checkpoint at step 3" in capsys.readouterr().out
+    with open(model_dir / "metrics.csv", newline="", encoding="utf-8") as file:
+        steps = [(int(row["step"]), row["split"]) for row in csv.DictReader(file)]
+    assert steps == [
+        (1, "train"),
+        (2, "train"),
+        (3, "train"),
+        (3, "validation"),
+        (4, "train"),
+        (4, "validation"),
+    ]
+
+    changed = refused(capsys, detect.run, [*flags[1:], "--params_override=task.losses.l2_weight_decay=0.5"])
+    assert "belongs to a run of another config" in changed and "l2_weight_decay" in changed
+
+    trained = json.loads((model_dir / "result.json").read_text())
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
+    evaluated = json.loads((model_dir / "result.json").read_text())
+    assert evaluated["steps"] == 4
+    assert evaluated["ap"] == pytest.approx(trained["ap"], abs=1e-6)
+    capsys.readouterr()
+
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", "--num_pictures=2"]) == 0
+    results = json.loads((model_dir / "predictions" / "results.json").read_text())
+    assert {r["image_id"] for r in results} == {1, 2, 3, 4}
+    assert all(1 <= r["category_id"] <= 10 and len(r["bbox"]) == 4 for r in results)
+    assert len(list((model_dir / "predictions").glob("*.png"))) == 2
+
+    picture = sorted((digit_records / "images" / "val").glob("*.jpg"))[0]
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={picture}"]) == 0
+    assert (model_dir / "predictions" / f"{picture.name}.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["detect_coco.yaml", "detect_digit_scenes.yaml"])
+def test_the_shipped_configs_are_valid(name, tiny_backbone):
+    """Every key is known and every rule holds, once a backbone is there."""
+    from detection import experiment, settings
+
+    chosen = settings.merge_settings(
+        [str(REPOSITORY / "configs" / name)], [f"task.model.backbone.dartsminus.saved_model={tiny_backbone}"]
+    )
+    experiment.build_experiment(chosen)
+
+
+def test_the_coco_recipe_is_the_papers(tiny_backbone):
+    """12 epochs of batch 16, learning rate 0.01 divided by ten after epochs 8 and 11."""
+    from detection import experiment, settings
+
+    chosen = settings.merge_settings(
+        [str(REPOSITORY / "configs" / "detect_coco.yaml")],
+        [f"task.model.backbone.dartsminus.saved_model={tiny_backbone}"],
+    )
+    params = experiment.build_experiment(chosen)
+    epoch = 118287 // params.task.train_data.global_batch_size
+    assert params.task.train_data.global_batch_size == 16
+    assert params.trainer.train_steps == 12 * epoch
+    rate = params.trainer.optimizer_config.learning_rate.stepwise
+    assert list(rate.boundaries) == [8 * epoch, 11 * epoch]
+    assert list(rate.values) == pytest.approx([0.01, 0.001, 0.0001])
