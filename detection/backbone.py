@@ -35,7 +35,7 @@ class SavedModelBackbone(tf_keras.Model):
     Args:
       manifest: the checked manifest; `manifest.path` is loaded.
       input_size: (height, width) in pixels, multiples of 2**l for every level l in use.
-      l2_regularizer: applied to convolution kernels (rank 4), which Model Garden's own regularizer cannot
+      l2_regularizer: applied to kernels (rank above 1), which Model Garden's own regularizer cannot
         reach inside a SavedModel. None adds nothing.
       freeze_batch_norm: train the weights with the moving statistics fixed (for very small batches).
       input_mean, input_std: what the arriving images were normalised with.
@@ -71,7 +71,7 @@ class SavedModelBackbone(tf_keras.Model):
             self.add_loss(lambda: self._l2_loss(l2_regularizer))
 
     def _l2_loss(self, regularizer: tf_keras.regularizers.Regularizer) -> tf.Tensor:
-        kernels = [v for v in self.trainable_weights if v.shape.rank == 4]
+        kernels = [v for v in self.trainable_weights if v.shape.rank > 1]
         return tf.add_n([regularizer(kernel) for kernel in kernels]) if kernels else tf.constant(0.0)
 
     def _check_features(self) -> None:
@@ -91,9 +91,7 @@ class SavedModelBackbone(tf_keras.Model):
         use_batch_statistics = bool(training) and self.trainable and not self._freeze_batch_norm
         endpoint = self._endpoints.train if use_batch_statistics else self._endpoints.serve
         features = _as_features(endpoint(images), self._manifest)
-        return {
-            level: _with_static_shape(features[level], images, int(level)) for level in self._output_specs
-        }
+        return {level: _with_static_shape(features[level], images, int(level)) for level in self._output_specs}
 
     @property
     def output_specs(self) -> Mapping[str, tf.TensorShape]:
@@ -140,8 +138,7 @@ def _variable_lists(loaded: object, manifest: manifest_lib.Manifest) -> tuple[li
         moving = [v for v in getattr(loaded, "variables", []) if id(v) not in known]
     if not trained:
         raise DetectionError(
-            f"the SavedModel lists no trainable variables (backbone_trainable). "
-            f"Received: {str(manifest.path)!r}"
+            f"the SavedModel lists no trainable variables (backbone_trainable). Received: {str(manifest.path)!r}"
         )
     return trained, moving
 
@@ -150,9 +147,7 @@ def _as_features(outputs: object, manifest: manifest_lib.Manifest) -> Mapping[st
     levels = sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
     missing = [str(l) for l in manifest.levels if not isinstance(outputs, Mapping) or str(l) not in outputs]  # noqa: E741
     if missing:
-        raise DetectionError(
-            f"the endpoint must return levels {missing} as the manifest says. Received: {levels}"
-        )
+        raise DetectionError(f"the endpoint must return levels {missing} as the manifest says. Received: {levels}")
     return outputs
 
 
@@ -163,9 +158,7 @@ def _with_static_shape(feature: tf.Tensor, images: tf.Tensor, level: int) -> tf.
 
 
 @factory.register_backbone_builder("dartsminus")
-def build_dartsminus(
-    input_specs, backbone_config, norm_activation_config, l2_regularizer=None
-) -> tf_keras.Model:
+def build_dartsminus(input_specs, backbone_config, norm_activation_config, l2_regularizer=None) -> tf_keras.Model:
     """Builds the backbone for Model Garden's factory; `norm_activation_config` has nothing to act on here."""
     del norm_activation_config
     config = backbone_config.get()

@@ -73,9 +73,7 @@ def _verified(stats_path: Path, source: dict) -> dict:
         stats = json.loads(stats_path.read_text(encoding="utf-8"))
         same, files = stats["source"] == source, stats["files"]
     except (ValueError, KeyError, TypeError):
-        raise DetectionError(
-            f"{str(stats_path)!r} is damaged; pass --overwrite. Received: it cannot be read"
-        ) from None
+        raise DetectionError(f"{str(stats_path)!r} is damaged; pass --overwrite. Received: it cannot be read") from None
     if not same:
         raise DetectionError(
             f"--output_dir holds this split made from other input; pass --overwrite or another folder. "
@@ -84,9 +82,7 @@ def _verified(stats_path: Path, source: dict) -> dict:
     for name, size in files.items():
         path = stats_path.parent / name
         if not path.is_file() or path.stat().st_size != size:
-            raise DetectionError(
-                f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}"
-            )
+            raise DetectionError(f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}")
     return stats | {"skipped": True}
 
 

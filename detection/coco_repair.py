@@ -27,9 +27,7 @@ def load_annotations(path: str) -> dict:
     except ValueError as error:
         raise DetectionError(f"--annotations must be a JSON file ({error}). Received: {path!r}") from None
     if not isinstance(coco, dict):
-        raise DetectionError(
-            f"--annotations must hold a JSON object. Received: {type(coco).__name__} in {path!r}"
-        )
+        raise DetectionError(f"--annotations must hold a JSON object. Received: {type(coco).__name__} in {path!r}")
     for section in _SECTIONS:
         entries = coco.get(section)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -39,9 +37,7 @@ def load_annotations(path: str) -> dict:
     return coco
 
 
-def repair(
-    coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] = iter
-) -> tuple[dict, dict[str, int]]:
+def repair(coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] = iter) -> tuple[dict, dict[str, int]]:
     """Returns a data set that Model Garden's reader and pycocotools both understand, and the repairs made.
 
     Images without a readable file go, sizes follow the file, ids become unique positive integers (the

@@ -54,16 +54,16 @@ def load_digit_pool() -> tuple[np.ndarray, np.ndarray]:
     return digits.images.astype(np.float32) / 16.0, digits.target.astype(int)
 
 
-def split_pool(labels: np.ndarray, seed: int, val_fraction: float = 0.25) -> tuple[np.ndarray, np.ndarray]:
-    """Disjoint indices of the digits for train and val, stratified by label; a seed gives one split."""
-    generator = np.random.default_rng([seed, 0])
-    train, val = [], []
-    for label in np.unique(labels):
-        order = generator.permutation(np.flatnonzero(labels == label))
-        cut = max(1, round(len(order) * val_fraction))
-        val.append(order[:cut])
-        train.append(order[cut:])
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(val))
+def split_pool(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Disjoint indices of the digits for train and val: a fifth of every class is val, always the same one.
+
+    It is the split of the classification set `digits`, so a backbone that was trained on that set has not seen the
+    digits of a validation scene either.
+    """
+    from sklearn.model_selection import train_test_split
+
+    train, val = train_test_split(np.arange(len(labels)), test_size=0.2, random_state=0, stratify=labels)
+    return np.sort(train), np.sort(val)
 
 
 def write_split(
@@ -96,20 +96,16 @@ def write_split(
         return str(image_dir), str(annotations)
     image_dir.mkdir(parents=True, exist_ok=True)
     pool, labels = load_digit_pool()
-    indices = dict(zip(("train", "val"), split_pool(labels, seed), strict=True))[split]
+    indices = dict(zip(("train", "val"), split_pool(labels), strict=True))[split]
     coco: dict = {"info": info, "categories": CATEGORIES, "images": [], "annotations": []}
     generator = np.random.default_rng([seed, 1 if split == "train" else 2])
     for number in progress(range(1, num_scenes + 1)):
         scene, boxes, used = draw_scene(pool, indices, generator, options)
         name = f"{number:06d}.jpg"
         Image.fromarray(scene).save(image_dir / name, quality=92)
-        coco["images"].append(
-            {"id": number, "file_name": name, "width": options.canvas, "height": options.canvas}
-        )
+        coco["images"].append({"id": number, "file_name": name, "width": options.canvas, "height": options.canvas})
         for box, index in zip(boxes, used, strict=True):
-            coco["annotations"].append(
-                _entry(len(coco["annotations"]) + 1, number, box, labels[index], index)
-            )
+            coco["annotations"].append(_entry(len(coco["annotations"]) + 1, number, box, labels[index], index))
     atomic_files.write_json(annotations, coco, indent=None)
     return str(image_dir), str(annotations)
 
@@ -121,8 +117,7 @@ def _require_same(annotations: Path, info: dict) -> None:
         found = None
     if found != info:
         raise DetectionError(
-            f"--output_dir holds other digit scenes; pass --overwrite or another folder. "
-            f"Received: {str(annotations)!r}"
+            f"--output_dir holds other digit scenes; pass --overwrite or another folder. Received: {str(annotations)!r}"
         )
 
 
@@ -134,9 +129,7 @@ def _entry(number: int, image_id: int, box: list[int], label: int, index: int) -
         "bbox": box,
         "area": box[2] * box[3],
         "iscrowd": 0,
-        "digit_index": int(
-            index
-        ),  # which of scikit-learn's digits: lets a test prove that the splits are disjoint
+        "digit_index": int(index),  # which of scikit-learn's digits: lets a test prove that the splits are disjoint
     }
 
 
@@ -169,9 +162,7 @@ def _texture(generator: np.random.Generator, side: int) -> np.ndarray:
     for cells, strength in ((3, 0.10), (9, 0.06), (32, 0.04)):
         noise = (generator.uniform(-1, 1, (cells, cells)) * 127 + 128).astype(np.uint8)
         smooth = np.asarray(Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC), np.float32)
-        canvas += (
-            strength * (smooth[..., None] / 127.5 - 1.0) * generator.uniform(0.5, 1.0, 3).astype(np.float32)
-        )
+        canvas += strength * (smooth[..., None] / 127.5 - 1.0) * generator.uniform(0.5, 1.0, 3).astype(np.float32)
     return canvas.clip(0, 1)
 
 

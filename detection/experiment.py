@@ -66,9 +66,7 @@ def _fits(current: Any, value: Any) -> bool:
 def _kind(current: Any) -> str:
     if hasattr(current, "as_dict"):
         return "a mapping"
-    return {bool: "true or false", int: "an integer", float: "a number", str: "text"}.get(
-        type(current), "a list"
-    )
+    return {bool: "true or false", int: "an integer", float: "a number", str: "text"}.get(type(current), "a list")
 
 
 def check_experiment(params: cfg.ExperimentConfig) -> None:
@@ -78,9 +76,7 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
       DetectionError: naming the field, the rule and the value.
     """
     model, trainer = params.task.model, params.trainer
-    _require(
-        model.num_classes >= 2, "task.model.num_classes must be classes + 1, at least 2", model.num_classes
-    )
+    _require(model.num_classes >= 2, "task.model.num_classes must be classes + 1, at least 2", model.num_classes)
     size = list(model.input_size)
     stride = 2**model.max_level
     whole = len(size) == 3 and all(isinstance(s, int) and s > 0 for s in size) and size[2] == 3
@@ -134,9 +130,7 @@ def check_data(params: cfg.ExperimentConfig, training: bool) -> dict:
     """
     for name in ("train_data", "validation_data") if training else ("validation_data",):
         for pattern in input_patterns(getattr(params.task, name).input_path):
-            _require(
-                bool(glob.glob(pattern)), f"task.{name}.input_path matches no file (prepare_coco)", pattern
-            )
+            _require(bool(glob.glob(pattern)), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
     annotations = read_annotations(params.task.annotation_file)
     ids = [category["id"] for category in annotations["categories"]]
     rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"

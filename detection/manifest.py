@@ -44,9 +44,7 @@ def read_manifest(saved_model: str) -> Manifest:
       DetectionError: the folder, the SavedModel or the manifest is missing or breaks the contract.
     """
     if not saved_model:
-        raise DetectionError(
-            "task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''"
-        )
+        raise DetectionError("task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''")
     folder = Path(saved_model)
     if not (folder / "saved_model.pb").is_file():
         raise DetectionError(
@@ -68,8 +66,7 @@ def _checked(raw: object, folder: Path) -> Manifest:
         raise DetectionError(f"manifest.json: 'format' must be {FORMAT!r}. Received: {received!r}")
     if raw.get("format_version") != FORMAT_VERSION:
         raise DetectionError(
-            f"manifest.json: 'format_version' must be {FORMAT_VERSION}. "
-            f"Received: {raw.get('format_version')!r}"
+            f"manifest.json: 'format_version' must be {FORMAT_VERSION}. Received: {raw.get('format_version')!r}"
         )
     preprocessing = raw.get("preprocessing")
     if not isinstance(preprocessing, dict):
@@ -81,9 +78,7 @@ def _checked(raw: object, folder: Path) -> Manifest:
     std = _three_floats(preprocessing, "std")
     if min(std) <= 0:
         raise DetectionError(f"manifest.json: preprocessing.std must be above 0. Received: {list(std)!r}")
-    return Manifest(
-        folder, _level_channels(raw.get("levels")), _three_floats(preprocessing, "mean"), std, raw
-    )
+    return Manifest(folder, _level_channels(raw.get("levels")), _three_floats(preprocessing, "mean"), std, raw)
 
 
 def _three_floats(preprocessing: dict, key: str) -> tuple[float, float, float]:
@@ -92,9 +87,7 @@ def _three_floats(preprocessing: dict, key: str) -> tuple[float, float, float]:
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
     )
     if not numbers or len(values) != 3:
-        raise DetectionError(
-            f"manifest.json: preprocessing.{key} must be three numbers. Received: {values!r}"
-        )
+        raise DetectionError(f"manifest.json: preprocessing.{key} must be three numbers. Received: {values!r}")
     return tuple(float(v) for v in values)
 
 
@@ -105,13 +98,10 @@ def _level_channels(levels: object) -> dict[int, int]:
     for level, entry in levels.items():
         count = entry.get("channels") if isinstance(entry, dict) else None
         if not str(level).isdigit() or not isinstance(count, int) or count < 1:
-            raise DetectionError(
-                f"manifest.json: level {level!r} needs integer channels. Received: {entry!r}"
-            )
+            raise DetectionError(f"manifest.json: level {level!r} needs integer channels. Received: {entry!r}")
         if entry.get("stride") != 2 ** int(level):
             raise DetectionError(
-                f"manifest.json: level {level} must have stride {2 ** int(level)}. "
-                f"Received: {entry.get('stride')!r}"
+                f"manifest.json: level {level} must have stride {2 ** int(level)}. Received: {entry.get('stride')!r}"
             )
         channels[int(level)] = count
     return channels
@@ -127,13 +117,10 @@ def check_levels(manifest: Manifest, min_level: int, max_level: int) -> None:
       DetectionError: a level is missing.
     """
     if not 1 <= min_level <= max_level:
-        raise DetectionError(
-            f"task.model.min_level must be in [1, max_level = {max_level}]. Received: {min_level}"
-        )
+        raise DetectionError(f"task.model.min_level must be in [1, max_level = {max_level}]. Received: {min_level}")
     top = min(max_level, manifest.levels[-1])
     missing = [level for level in range(min_level, max(top, min_level) + 1) if level not in manifest.channels]
     if missing:
         raise DetectionError(
-            f"the pyramid from level {min_level} needs backbone levels {missing} too. "
-            f"Received: {manifest.levels}"
+            f"the pyramid from level {min_level} needs backbone levels {missing} too. Received: {manifest.levels}"
         )

@@ -22,9 +22,7 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tf_keras.Mod
     """
     checkpoint = tf.train.latest_checkpoint(model_dir)
     if checkpoint is None:
-        raise DetectionError(
-            f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}"
-        )
+        raise DetectionError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
     model = task_factory.get_task(params.task).build_model()
     status = tf.train.Checkpoint(model=model).restore(checkpoint)
     try:
@@ -39,9 +37,7 @@ def make_predictor(params: cfg.ExperimentConfig, model: tf_keras.Model) -> predi
     return predictor.Predictor(model, params.task.model.input_size, params.task.model.max_level)
 
 
-def contact_sheet(
-    params: cfg.ExperimentConfig, model: tf_keras.Model, path: str, threshold: float, count: int = 6
-):
+def contact_sheet(params: cfg.ExperimentConfig, model: tf_keras.Model, path: str, threshold: float, count: int = 6):
     """Writes a PNG of the first `count` validation images, ground truth beside detections."""
     names = category_names(params)
     detect = make_predictor(params, model)
@@ -53,9 +49,7 @@ def contact_sheet(
         draw.contact_sheet(pictures).save(temporary)
 
 
-def predict(
-    params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float
-):
+def predict(params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float):
     """Runs the latest checkpoint on the validation set, or on `source` (an image or a folder of images).
 
     Writes to `model_dir/predictions/`: `<image>.png` for the first `num_pictures` images (boxes with a score
@@ -73,16 +67,12 @@ def predict(
         boxes = detect(sample.image)
         entries = predictor.coco_results(sample, boxes, category_ids)
         if source is None:
-            entries = [
-                entry | {"image_id": image_ids.get(sample.image_id, sample.image_id)} for entry in entries
-            ]
+            entries = [entry | {"image_id": image_ids.get(sample.image_id, sample.image_id)} for entry in entries]
         else:
             entries = [entry | {"file_name": sample.name} for entry in entries]
         results += entries
         if images <= num_pictures:
-            picture = draw.side_by_side(
-                sample.image, boxes.above(threshold), names, sample.truth, sample.name
-            )
+            picture = draw.side_by_side(sample.image, boxes.above(threshold), names, sample.truth, sample.name)
             with atomic_files.replacing(folder / f"{sample.name}.png") as temporary:
                 picture.save(temporary)
     atomic_files.write_json(folder / "results.json", results, indent=None)

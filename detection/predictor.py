@@ -86,9 +86,7 @@ def file_samples(path: str) -> Iterator[Sample]:
       DetectionError: nothing readable there.
     """
     place = Path(path)
-    files = (
-        [place] if place.is_file() else sorted(p for p in place.glob("*") if p.suffix.lower() in _SUFFIXES)
-    )
+    files = [place] if place.is_file() else sorted(p for p in place.glob("*") if p.suffix.lower() in _SUFFIXES)
     if not files:
         raise DetectionError(f"--input must be an image or a folder of images. Received: {path!r}")
     for number, file in enumerate(files, start=1):
@@ -103,9 +101,7 @@ def file_samples(path: str) -> Iterator[Sample]:
 def coco_results(sample: Sample, boxes: draw.Boxes, original_ids: dict[int, int]) -> list[dict]:
     """COCO result entries of one image, with the data set's own category ids and `[x, y, w, h]` in pixels."""
     entries = []
-    for (top, left, bottom, right), category, score in zip(
-        boxes.yxyx, boxes.classes, boxes.scores, strict=True
-    ):
+    for (top, left, bottom, right), category, score in zip(boxes.yxyx, boxes.classes, boxes.scores, strict=True):
         box = [float(left), float(top), float(right - left), float(bottom - top)]
         entries.append(
             {

@@ -16,9 +16,7 @@ class ProgressLine:
       stream: where to print; standard error by default, so that output can be piped.
     """
 
-    def __init__(
-        self, label: str, total: int | None = None, interval: float = 5.0, stream: TextIO | None = None
-    ):
+    def __init__(self, label: str, total: int | None = None, interval: float = 5.0, stream: TextIO | None = None):
         self._label, self._total, self._interval = label, total, interval
         self._stream = stream or sys.stderr
 

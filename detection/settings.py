@@ -45,9 +45,7 @@ def _read_yaml(path: str) -> dict:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise DetectionError(f"--config_file must be YAML ({error}). Received: {path!r}") from None
     if not isinstance(loaded, dict):
-        raise DetectionError(
-            f"--config_file must hold a mapping. Received: {type(loaded).__name__} in {path!r}"
-        )
+        raise DetectionError(f"--config_file must hold a mapping. Received: {type(loaded).__name__} in {path!r}")
     return _with_floats(loaded)
 
 

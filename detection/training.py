@@ -74,9 +74,7 @@ class Reporter:
         self.evaluation = coco_metrics.named_metrics(output)
         self.evaluated_step = step
         row = {key: float(np.asarray(output[key])) for key in _LOSSES if key in output}
-        self._metrics.append(
-            {"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row | self.evaluation
-        )
+        self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row | self.evaluation)
         self.say(f"step {step}  validation: {metrics_line(self.evaluation)}")
         if self._last is not None:
             self._last = (step, self.seconds)

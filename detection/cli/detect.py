@@ -19,9 +19,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "config_file", [], "YAML config; repeat to lay several over each other.", flag_values=values
     )
-    flags.DEFINE_multi_string(
-        "params_override", [], "Dotted key=value, with commas or repeated.", flag_values=values
-    )
+    flags.DEFINE_multi_string("params_override", [], "Dotted key=value, with commas or repeated.", flag_values=values)
     flags.DEFINE_string("model_dir", None, "The run directory.", flag_values=values)
     flags.DEFINE_enum("mode", "train_and_eval", _MODES, "What to do.", flag_values=values)
     flags.DEFINE_string(
@@ -69,13 +67,10 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
     if values.mode != "train_and_eval":
         if saved is None or not (Path(values.model_dir) / "checkpoint").is_file():
             raise DetectionError(
-                f"--model_dir has no trained run; use --mode=train_and_eval first. "
-                f"Received: {values.model_dir!r}"
+                f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {values.model_dir!r}"
             )
     elif not values.config_file:
-        raise DetectionError(
-            "--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing"
-        )
+        raise DetectionError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
     chosen = settings.merge_settings(values.config_file, values.params_override)
     if not values.config_file:  # eval and predict go on with the run's own config
         chosen = settings.layered(saved, chosen)

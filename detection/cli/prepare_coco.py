@@ -13,9 +13,7 @@ _MODES = ("coco", "digit_scenes")
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines this command's flags on `values`."""
-    flags.DEFINE_enum(
-        "mode", "coco", _MODES, "Your own COCO folder, or the embedded set.", flag_values=values
-    )
+    flags.DEFINE_enum("mode", "coco", _MODES, "Your own COCO folder, or the embedded set.", flag_values=values)
     flags.DEFINE_string("output_dir", None, "Where TFRecords and JSON files go.", flag_values=values)
     flags.DEFINE_string("image_dir", None, "coco: folder of the images.", flag_values=values)
     flags.DEFINE_string("annotations", None, "coco: instances JSON.", flag_values=values)

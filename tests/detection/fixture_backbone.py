@@ -63,9 +63,7 @@ class TinyBackbone(tf.Module):
         return tf.reduce_mean(last, [1, 2]) @ self.head
 
 
-def save_backbone(
-    folder, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), manifest_changes=None, **kwargs
-) -> str:
+def save_backbone(folder, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), manifest_changes=None, **kwargs) -> str:
     """Saves a TinyBackbone with its manifest; `manifest_changes` replace keys (None removes one)."""
     module = TinyBackbone(**kwargs)
     tf.saved_model.save(module, str(folder))
@@ -73,9 +71,7 @@ def save_backbone(
     manifest = {
         "format": "dartsminus_tf.backbone",
         "format_version": 1,
-        "levels": {
-            level: {"channels": f.shape[-1], "stride": 2 ** int(level)} for level, f in features.items()
-        },
+        "levels": {level: {"channels": f.shape[-1], "stride": 2 ** int(level)} for level, f in features.items()},
         "preprocessing": {
             "mean": list(mean),
             "std": list(std),

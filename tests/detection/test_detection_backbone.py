@@ -83,9 +83,7 @@ def test_frozen_backbone_keeps_its_statistics_and_lists_nothing_trainable(backbo
 
 
 def test_frozen_batch_norm_trains_weights_on_fixed_statistics(tiny_backbone, images):
-    backbone = backbone_lib.SavedModelBackbone(
-        manifest.read_manifest(tiny_backbone), (64, 64), freeze_batch_norm=True
-    )
+    backbone = backbone_lib.SavedModelBackbone(manifest.read_manifest(tiny_backbone), (64, 64), freeze_batch_norm=True)
     before = moving(backbone)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(backbone(images, training=True)["5"])

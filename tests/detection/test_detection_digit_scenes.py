@@ -19,16 +19,14 @@ def write(folder, split, seed=0, number=12, **kwargs):
 
 
 def test_train_and_val_share_no_digit(tmp_path):
-    used = [
-        {a["digit_index"] for a in write(tmp_path, split)[1]["annotations"]} for split in ("train", "val")
-    ]
+    used = [{a["digit_index"] for a in write(tmp_path, split)[1]["annotations"]} for split in ("train", "val")]
     assert used[0] and used[1]
     assert not used[0] & used[1]
 
 
 def test_the_pool_is_split_without_rest_and_every_class_is_in_both():
     _, labels = digit_scenes.load_digit_pool()
-    train, val = digit_scenes.split_pool(labels, seed=3)
+    train, val = digit_scenes.split_pool(labels)
     assert sorted([*train, *val]) == list(range(len(labels)))
     assert set(labels[train]) == set(labels[val]) == set(range(10))
 
@@ -77,3 +75,19 @@ def test_finished_scenes_are_kept_and_others_refused(tmp_path):
     with pytest.raises(DetectionError, match="holds other digit scenes"):
         write(tmp_path, "train", number=3)
     assert len(write(tmp_path, "train", number=3, overwrite=True)[1]["images"]) == 3
+
+
+def test_validation_digits_are_the_classifiers_test_digits():
+    """Read from the other package's source of truth without importing it here: in a process of its own."""
+    import subprocess
+    import sys
+
+    code = (
+        "from dartsminus_tf.data.digits import digits_source;"
+        "print(digits_source().test.arrays(8)[0][..., 0].astype(int).sum((1, 2)).tolist())"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    pool, labels = digit_scenes.load_digit_pool()
+    _, val = digit_scenes.split_pool(labels)
+    ours = np.round(pool[val] * 255).reshape(len(val), -1).astype(int).sum(1)
+    assert sorted(ours) == sorted(json.loads(printed))

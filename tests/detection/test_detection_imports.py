@@ -35,7 +35,5 @@ def test_command_lines_import_no_tensorflow():
     import subprocess
     import sys
 
-    code = (
-        "import sys, detection.cli.detect, detection.cli.prepare_coco; sys.exit('tensorflow' in sys.modules)"
-    )
+    code = "import sys, detection.cli.detect, detection.cli.prepare_coco; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -46,9 +46,7 @@ def test_files_that_are_no_mapping(tmp_path, content):
 
 def test_a_run_may_be_made_longer_but_not_changed():
     saved = {"trainer": {"train_steps": 10, "rate": 0.1}, "task": {"size": [1, 2]}}
-    run_directory.require_same_run(
-        saved, {"trainer": {"train_steps": 20, "rate": 0.1}, "task": {"size": (1, 2)}}, "d"
-    )
+    run_directory.require_same_run(saved, {"trainer": {"train_steps": 20, "rate": 0.1}, "task": {"size": (1, 2)}}, "d")
     with pytest.raises(DetectionError, match=r"trainer.rate \(0.1 -> 0.2\)"):
         run_directory.require_same_run(
             saved, {"trainer": {"train_steps": 10, "rate": 0.2}, "task": {"size": [1, 2]}}, "d"
