@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow lint format clean
+.PHONY: quickstart test test-slow bench lint format clean
 
 quickstart: $(STAMP)
 	$(BIN)/python tools/quickstart.py --config_file=configs/quickstart.yaml --model_dir=runs/quickstart
@@ -14,6 +14,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow
+
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet -e ".[bench]"
+	$(BIN)/python benchmarks/step_time.py --size=small --json
+	$(BIN)/python benchmarks/step_time.py --size=paper --json
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ setup(
     packages=find_packages(include=["dartsminus_tf", "dartsminus_tf.*", "detection", "detection.*"]),
     package_data={"dartsminus_tf.zoo": ["*.json"]},
     install_requires=CORE,
-    extras_require={"detection": DETECTION, "test": TEST + DETECTION},
+    extras_require={"detection": DETECTION, "test": TEST + DETECTION, "bench": ["torch>=2.4"]},
     entry_points={
         "console_scripts": [
             "dartsminus-quickstart = dartsminus_tf.cli.quickstart:run",

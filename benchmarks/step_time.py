@@ -4,8 +4,8 @@
     python benchmarks/step_time.py --size=paper            C=16, L=8, batch 64
     ... --json                                             one JSON line, last
 
-Each side runs in a process of its own on all cores and waits while the other works; steps alternate, so that a change in
-the machine's speed meets both. Needs the `[bench]` extra (torch).
+Each side runs in a process of its own on all cores and waits while the other works; steps alternate, so that a change
+in the machine's speed meets both. Needs the `[bench]` extra (torch).
 """
 
 import argparse
