@@ -131,6 +131,7 @@ class SearchConfig(Strict):
     data: DataConfig = DataConfig()
     space: str = "s0"
     method: Literal["darts-", "darts"] = "darts-"
+    order: Literal["first", "second"] = "first"
     channels: Annotated[int, Field(ge=2, le=1024)] = 16
     layers: Annotated[int, Field(ge=3, le=100)] = 8
     epochs: Positive = 50

@@ -33,6 +33,21 @@ class SGD(keras.optimizers.SGD):
             gradient = gradient + self.momentum * new if self.nesterov else new
         self.assign_sub(variable, rate * gradient)
 
+    def lookahead(self, gradients, variables) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Where one step without clipping would take `variables` (they stay), and -d(value) / d(gradient), a scalar."""
+        rate = tf.convert_to_tensor(self.learning_rate)
+        factor = rate * (1.0 + self.momentum) if self.nesterov else rate
+        values = []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            value = tf.convert_to_tensor(variable)
+            value_step = factor * (gradient + self.l2 * value)
+            if self.momentum:
+                velocity = self.momentums[self._get_variable_index(variable)].value
+                carried = self.momentum**2 if self.nesterov else self.momentum
+                value_step += rate * carried * velocity
+            values.append(value - value_step)
+        return values, factor
+
     def get_config(self):
         return super().get_config() | {"l2": self.l2}
 

@@ -2,27 +2,35 @@
 
     min over alpha   L_val(w*(alpha), alpha)    with   w*(alpha) = argmin over w  L_train(w, alpha)
 
-First order: every step takes one architecture step (alpha, on a validation batch), then one weight step (w, on a
-training batch), each taking the other's variables as constants. The supernet's auxiliary skip and its beta are part of
-both losses; alpha's gradient sees it.
+Every step takes one architecture step (alpha, on a validation batch), then one weight step (w, on a training batch).
+First order takes w as a constant in the architecture step; second order differentiates through one step of the weights'
+SGD (see `unrolled`). The supernet's auxiliary skip and its beta are part of both losses; alpha's gradient sees it.
 """
 
 import keras
 import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.search.unrolled import unrolled_gradient
+
+ORDERS = ("first", "second")
 
 
 class BilevelSearch(keras.Model):
     """Trains a supernet with `fit` on batches ((x_train, y_train), (x_valid, y_valid)).
 
     Args:
-        supernet: a built model with `alpha_variables`, `weight_variables` and `beta`.
+        supernet: a model with `alpha_variables`, `weight_variables` and `beta`.
+        order: "first" or "second".
 
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
     """
 
-    def __init__(self, supernet: keras.Model, **kwargs):
+    def __init__(self, supernet: keras.Model, order: str = "first", **kwargs):
         super().__init__(**kwargs)
-        self.supernet = supernet
+        if order not in ORDERS:
+            raise UsageError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}")
+        self.supernet, self.order = supernet, order
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.alpha_loss_metric = keras.metrics.Mean(name="alpha_loss")
@@ -65,15 +73,41 @@ class BilevelSearch(keras.Model):
 
     def train_step(self, data):
         (x_train, y_train), (x_valid, y_valid) = data
-        self.architecture_step(x_valid, y_valid)
+        if self.order == "first":
+            self.architecture_step(x_valid, y_valid)
+        else:
+            self.unrolled_architecture_step((x_train, y_train), (x_valid, y_valid))
         self.weight_step(x_train, y_train)
         return {metric.name: metric.result() for metric in self.metrics}
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
         loss, logits = self._descend(x, y, self.supernet.alpha_variables, self.alpha_optimizer)
+        self._measure_alpha(loss, y, logits)
+
+    def unrolled_architecture_step(self, train, valid) -> None:
+        """Move alpha down the validation loss after one more step of the weights, which are put back."""
+        net = self.supernet
+        gradients, loss, logits = unrolled_gradient(
+            self._loss_of,
+            net.weight_variables,
+            net.alpha_variables,
+            [v for v in net.non_trainable_variables if v is not net.beta],
+            self.optimizer,
+            train,
+            valid,
+        )
+        self.alpha_optimizer.apply(gradients, net.alpha_variables)
+        self._measure_alpha(loss, valid[1], logits)
+
+    def _measure_alpha(self, loss, y, logits) -> None:
         self.alpha_loss_metric.update_state(loss)
         self.alpha_accuracy_metric.update_state(y, logits)
+
+    def _loss_of(self, batch):
+        x, y = batch
+        logits = self.supernet(x, training=True)
+        return self.loss(y, logits), logits
 
     def weight_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move the weights down the training loss."""
@@ -86,8 +120,7 @@ class BilevelSearch(keras.Model):
         values = [variable.value for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            logits = self.supernet(x, training=True)
-            loss = self.loss(y, logits)
+            loss, logits = self._loss_of((x, y))
         optimizer.apply(tape.gradient(loss, values), variables)
         return loss, logits
 

@@ -72,7 +72,7 @@ def build_search(config: SearchConfig, data: ImageData) -> BilevelSearch:
         num_classes=data.source.num_classes,
         auxiliary_skip=config.method == "darts-",
     )
-    model = BilevelSearch(supernet)
+    model = BilevelSearch(supernet, order=config.order)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     alpha = config.alpha
