@@ -2,7 +2,7 @@
 
 The weights of one primitive on E edges are stacked in variables of leading size E: a supernet has a dozen variables a
 cell instead of two hundred, and so a far smaller graph. `open(norms)` starts one pass over the cell and returns a
-function `(source, slot, scale) -> Term` for the primitive on its slot-th edge, times `scale` [C].
+function `(source, slot, weight) -> Term` for the primitive on its slot-th edge, times `weight`.
 
 The scale w of a candidate is the scale of its last batch norm, `w * BN(y)`, so weighing costs nothing.
 """
@@ -17,9 +17,9 @@ from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops import layers
 from dartsminus_tf.ops.norm import NormBank, Norms
 from dartsminus_tf.ops.registry import build_primitive
-from dartsminus_tf.ops.source import Source, Term
+from dartsminus_tf.ops.source import Source, Term, Weight
 
-Apply = Callable[[Source, int, tf.Tensor], Term | None]
+Apply = Callable[[Source, int, Weight], Term | None]
 
 
 class Edge(NamedTuple):
@@ -62,7 +62,7 @@ class ZeroCandidate(Candidate):
     """`none` adds nothing."""
 
     def open(self, norms, training):
-        return lambda source, slot, scale: None
+        return lambda source, slot, weight: None
 
 
 class SkipCandidate(Candidate):
@@ -82,10 +82,10 @@ class SkipCandidate(Candidate):
     def open(self, norms, training):
         kernels = dict(zip(self.reducing, unstack(self.kernels), strict=True)) if self.reducing else {}
 
-        def apply(source, slot, scale):
+        def apply(source, slot, weight):
             if slot not in kernels:
-                return Term(source.x, scale)
-            return Term(norms(fn.factorized_reduce(source.relu, kernels[slot]), self.rows[slot], scale))
+                return Term(source.x, weight.scalar)
+            return Term(norms(fn.factorized_reduce(source.relu, kernels[slot]), self.rows[slot], weight.spread))
 
         return apply
 
@@ -99,10 +99,10 @@ class PoolCandidate(Candidate):
         self.rows = {source: bank.add_row() for source in sorted({edge.source for edge in edges})}
 
     def open(self, norms, training):
-        def apply(source, slot, scale):
+        def apply(source, slot, weight):
             row = self.rows[self.edges[slot].source]
             pooled = source.once(self.name, lambda: norms(self.pool(source.x, source.stride), row))
-            return Term(pooled, scale)
+            return Term(pooled, weight.scalar)
 
         return apply
 
@@ -124,11 +124,11 @@ class SeparableCandidate(Candidate):
         depthwise_0, depthwise_1 = (unstack(variable) for variable in self.depthwise)
         pointwise_0, pointwise_1 = (unstack(variable) for variable in self.pointwise)
 
-        def apply(source, slot, scale):
+        def apply(source, slot, weight):
             y = fn.separable(source.relu, depthwise_0[slot], pointwise_0[slot], source.stride)
             y = tf.nn.relu(norms(y, self.rows[0][slot]))
             y = fn.separable(y, depthwise_1[slot], pointwise_1[slot])
-            return Term(norms(y, self.rows[1][slot], scale))
+            return Term(norms(y, self.rows[1][slot], weight.spread))
 
         return apply
 
@@ -152,7 +152,7 @@ class DilatedCandidate(Candidate):
     def open(self, norms, training):
         depthwise, pointwise = unstack(self.depthwise), unstack(self.pointwise)
 
-        def apply(source, slot, scale):
+        def apply(source, slot, weight):
             in_phases, dilation = source.stride == 1 and source.has_phases, 1
             if in_phases:
                 x = source.relu_phases
@@ -161,7 +161,7 @@ class DilatedCandidate(Candidate):
             else:
                 x, dilation = source.relu, 2
             y = fn.separable(x, depthwise[slot], pointwise[slot], dilation=dilation)
-            return Term(norms(y, self.rows[slot], scale), in_phases=in_phases)
+            return Term(norms(y, self.rows[slot], weight.spread), in_phases=in_phases)
 
         return apply
 
@@ -178,7 +178,7 @@ class LayerCandidate(Candidate):
             layer.build((None, None, None, self.channels))
 
     def open(self, norms, training):
-        return lambda source, slot, scale: Term(self.layers[slot](source.x, training=training), scale)
+        return lambda source, slot, weight: Term(self.layers[slot](source.x, training=training), weight.scalar)
 
 
 def kernel_size_of(primitive: str) -> int:

@@ -10,26 +10,25 @@ again before the search ends.
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
 from dartsminus_tf.ops.candidates import Candidate, Edge, SkipCandidate, build_candidate
 from dartsminus_tf.ops.norm import NormBank
-from dartsminus_tf.ops.source import NodeSum, Source
+from dartsminus_tf.ops.source import NodeSum, Source, Weight
 
 
 class MixedOp:
     """The mixed operation of one edge in one pass over its cell.
 
     Args:
-        operations: the candidates as functions `(source, scale) -> Term`.
+        operations: the candidates as functions `(source, weight) -> Term`.
         auxiliary: the auxiliary skip as such a function; None in plain DARTS.
     """
 
     def __init__(self, operations: Sequence, auxiliary=None):
         self.operations, self.auxiliary = operations, auxiliary
 
-    def __call__(self, x: Source, weights: Sequence[tf.Tensor], beta: tf.Tensor, total: NodeSum) -> None:
-        """Add o(x) to `total`. `weights` are the edge's softmax(alpha), each spread over channels [C], as is `beta`."""
+    def __call__(self, x: Source, weights: Sequence[Weight], beta: Weight, total: NodeSum) -> None:
+        """Add o(x) to `total`. `weights` are the edge's softmax(alpha)."""
         for operation, weight in zip(self.operations, weights, strict=True):
             total.add(operation(x, weight))
         if self.auxiliary is not None:
@@ -80,7 +79,7 @@ class MixedEdges(keras.layers.Layer):
         auxiliary = self.auxiliary.open(norms, training) if self.auxiliary else None
 
         def on_edge(function, slot):
-            return lambda source, scale: function(source, slot, scale)
+            return lambda source, weight: function(source, slot, weight)
 
         mixed = []
         for index, names in enumerate(self.primitives):

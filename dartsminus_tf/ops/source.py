@@ -13,7 +13,7 @@ from dartsminus_tf.ops import functional as fn
 
 
 class Term(NamedTuple):
-    """One addend of a node: `scale` [C] (None: already applied) times `value`.
+    """One addend of a node: the scalar `scale` (None: already applied) times `value`.
 
     `value` is [N, H, W, C], or its four pixel phases [4N, H/2, W/2, C] where `in_phases` (see `functional.to_phases`).
     """
@@ -21,6 +21,13 @@ class Term(NamedTuple):
     value: tf.Tensor
     scale: tf.Tensor | None = None
     in_phases: bool = False
+
+
+class Weight(NamedTuple):
+    """A weight as the scalar that multiplies a tensor, and spread over the channels of a batch norm [C]."""
+
+    scalar: tf.Tensor
+    spread: tf.Tensor
 
 
 class Source:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce
 from dartsminus_tf.ops.mixed import MixedEdges
-from dartsminus_tf.ops.source import NodeSum, Source
+from dartsminus_tf.ops.source import NodeSum, Source, Weight
 from dartsminus_tf.spaces.darts.derive import derive
 from dartsminus_tf.spaces.darts.genotype import Genotype
 from dartsminus_tf.spaces.darts.plan import CellPlan, check_image_size, plan_cells
@@ -42,9 +42,7 @@ class SearchCell(keras.layers.Layer):
 
     def call(self, s0, s1, weights, beta, training=False):
         """`weights` [edges, candidates] are softmax(alpha); `beta` a scalar."""
-        channels = self.plan.channels
-        spread = [tf.unstack(w) for w in tf.unstack(tf.tile(weights[..., None], [1, 1, channels]))]
-        beta = tf.fill([channels], beta)
+        weights, beta = self._edge_weights(weights, beta)
         mixed, close = self.mixed_edges.open(training)
         stride = 2 if self.plan.reduction else 1
         states = [
@@ -55,10 +53,18 @@ class SearchCell(keras.layers.Layer):
             total = NodeSum()
             for index, edge in enumerate(self.edges):
                 if edge.target == node:
-                    mixed[index](states[edge.source], spread[index], beta, total)
+                    mixed[index](states[edge.source], weights[index], beta, total)
             states.append(Source(total.total(), stride=1))
         close()
         return tf.concat([state.x for state in states[2:]], axis=-1)
+
+    def _edge_weights(self, weights, beta) -> tuple[list[list[Weight]], Weight]:
+        """`weights` [edges, candidates] and the scalar `beta` as single weights."""
+        channels = self.plan.channels
+        scalars = [tf.unstack(edge) for edge in tf.unstack(weights)]
+        spread = [tf.unstack(edge) for edge in tf.unstack(tf.tile(weights[..., None], [1, 1, channels]))]
+        pairs = [list(map(Weight, *edge)) for edge in zip(scalars, spread, strict=True)]
+        return pairs, Weight(tf.convert_to_tensor(beta), tf.fill([channels], beta))
 
 
 class Supernet(keras.Model):
