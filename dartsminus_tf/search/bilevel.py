@@ -16,13 +16,20 @@ class BilevelSearch(keras.Model):
 
     Args:
         supernet: a built model with `alpha_variables`, `weight_variables` and `beta`.
+        alpha_waits: make a switch `alpha_moves` that turns architecture steps off while it is False. Without it the
+            step's graph has no branch.
 
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
     """
 
-    def __init__(self, supernet: keras.Model, **kwargs):
+    def __init__(self, supernet: keras.Model, alpha_waits: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.supernet = supernet
+        self.alpha_moves = None
+        if alpha_waits:
+            self.alpha_moves = self.add_weight(
+                shape=(), initializer="ones", trainable=False, dtype="bool", name="alpha_moves"
+            )
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.alpha_loss_metric = keras.metrics.Mean(name="alpha_loss")
@@ -65,9 +72,16 @@ class BilevelSearch(keras.Model):
 
     def train_step(self, data):
         (x_train, y_train), (x_valid, y_valid) = data
-        self.architecture_step(x_valid, y_valid)
+        self._if_alpha_moves(lambda: self.architecture_step(x_valid, y_valid))
         self.weight_step(x_train, y_train)
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def _if_alpha_moves(self, step) -> None:
+        """Take `step`, which returns None, unless the switch is there and off."""
+        if self.alpha_moves is None:
+            step()
+        else:
+            tf.cond(tf.convert_to_tensor(self.alpha_moves), step, lambda: None)
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
