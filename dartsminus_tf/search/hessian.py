@@ -20,7 +20,8 @@ class AlphaHessian:
     """The Hessian of a bilevel search's loss with respect to alpha, on one batch, with the batch's own statistics.
 
     Moving statistics, and every other variable that is not trained, are as before after every method. Skip dropout is
-    off. The candidate `noise` draws anew in every product: there the eigenvalue is an estimate.
+    off. The candidate `noise` draws anew in every product: there the eigenvalue is an estimate. The kinks of ReLUs and
+    max pools are no part of the Hessian, as in every derivative by backpropagation.
 
     Args:
         model: a built and compiled `BilevelSearch`.
