@@ -48,8 +48,8 @@ def _strongest(primitives, alpha: np.ndarray, num_candidates: int) -> tuple[tupl
 def cap_skips(weights: np.ndarray, primitives, skip_cap: int) -> Entries:
     """The entries of a cell with at most `skip_cap` skip connections.
 
-    While there are more, the weakest skip among the entries gets weight 0 and the cell is derived again. Edges that
-    have nothing but that skip and `none` can leave more.
+    While there are more, the weakest skip among the entries gets weight 0 and the cell is derived again. Where too few
+    edges offer anything but that skip and `none`, which takes stages of two candidates, more are left.
 
     Args:
         weights: softmax(alpha), [edges, candidates].
@@ -99,7 +99,10 @@ def run_progressive(run: RunDirectory, run_stage: RunStage) -> dict:
         directory = RunDirectory(run.path / f"stage_{number}", stage_config(config, stage), parent=run)
         results.append(run_stage(directory, space))
         alphas = _last_alphas(directory, stage)
-    genotype = derive_capped(space, alphas, config.progressive.skip_cap)
+    skip_cap = config.progressive.skip_cap
+    genotype = derive_capped(space, alphas, skip_cap)
+    if skip_cap is not None and genotype.count(SKIP)["normal"] > skip_cap:
+        print(f"skip_cap {skip_cap} does not hold: too few edges of the last stage offer anything else", flush=True)
     result = _result(config.progressive, results, genotype)
     run.write_json("genotype.json", genotype.to_dict())
     run.write_result(result)
