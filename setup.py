@@ -15,6 +15,7 @@ CORE = [
     "pydantic>=2.6,<3",
     "PyYAML>=6",
     "scikit-learn>=1.4,<2",
+    "scipy>=1.11,<2",
     "matplotlib>=3.8,<4",
     "tensorboard>=2.20,<2.21",
     "Pillow>=10",

@@ -124,8 +124,74 @@ class AdamConfig(Strict):
     l2: Rate = 1e-3
 
 
+class StageConfig(Strict):
+    """One stage of a progressive search.
+
+    Args:
+        layers, epochs: of this stage's supernet and search.
+        num_candidates: candidates of every edge in this stage; the first stage has all of the space's.
+        skip_dropout: initial rate of the dropout on `skip_connect` candidates.
+    """
+
+    layers: Annotated[int, Field(ge=3, le=100)]
+    epochs: Positive
+    num_candidates: Annotated[int, Field(ge=2, le=100)]
+    skip_dropout: Fraction = 0.0
+
+
+class ProgressiveConfig(Strict):
+    """P-DARTS (Chen et al., ICCV 2019): stages of deeper supernets with fewer candidates.
+
+    Args:
+        stages: the first comes first; layers must not shrink, candidates must not grow.
+        skip_cap: M, the most `skip_connect` entries that the derived normal cell may have (2 in the paper); None: any.
+    """
+
+    stages: Annotated[tuple[StageConfig, ...], Field(min_length=1, max_length=20)]
+    skip_cap: Annotated[int, Field(ge=0, le=8)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self):
+        for before, after in zip(self.stages, self.stages[1:], strict=False):
+            if after.layers < before.layers:
+                raise ValueError("layers must not shrink from stage to stage")
+            if after.num_candidates > before.num_candidates:
+                raise ValueError("num_candidates must not grow from stage to stage")
+        return self
+
+
+class EarlyStopConfig(Strict):
+    """Early stop of RobustDARTS (Zela et al., ICLR 2020) on the dominant eigenvalue of alpha's Hessian.
+
+    Args:
+        window: k, the number of eigenvalues that are averaged, and how many of them lie between the two averages.
+        factor: how far the average may grow over `window` eigenvalues; the search stops beyond it.
+        every_epochs: epochs from one eigenvalue to the next.
+        start_epoch: the first epoch (from 0) whose genotype an early stop may return; 10 in the released code.
+    """
+
+    window: Annotated[int, Field(ge=1, le=1000)] = 5
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.3
+    every_epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    start_epoch: Annotated[int, Field(ge=0, le=10**7)] = 10
+
+    @property
+    def first_stop(self) -> int:
+        """The first epoch (from 0) after which the search can stop."""
+        before = max(self.window - 1, -(-self.start_epoch // self.every_epochs))
+        return (before + self.window) * self.every_epochs
+
+
 class SearchConfig(Strict):
-    """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits."""
+    """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits.
+
+    Args:
+        alpha_start_epoch: epochs at the start (of each stage, if progressive) in which alpha does not move: 10 in
+            P-DARTS, 15 in PC-DARTS.
+        skip_dropout: initial rate of the dropout on `skip_connect` candidates; a stage has its own.
+        progressive: P-DARTS; its stages replace `layers`, `epochs` and `skip_dropout`.
+        early_stop: RobustDARTS' early stop.
+    """
 
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig()
@@ -136,6 +202,10 @@ class SearchConfig(Strict):
     layers: Annotated[int, Field(ge=3, le=100)] = 8
     epochs: Positive = 50
     steps_per_epoch: Positive | None = None
+    alpha_start_epoch: Annotated[int, Field(ge=0)] = 0
+    skip_dropout: Fraction = 0.0
+    progressive: ProgressiveConfig | None = None
+    early_stop: EarlyStopConfig | None = None
     beta: BetaConfig = BetaConfig()
     weights: SgdConfig = SgdConfig()
     alpha: AdamConfig = AdamConfig()
@@ -146,8 +216,19 @@ class SearchConfig(Strict):
     def _check(self):
         if self.channels % 2:
             raise ValueError("channels must be even")
-        if self.beta.start_epoch >= self.epochs:
+        stages = self.progressive.stages if self.progressive else (self,)
+        epochs = min(stage.epochs for stage in stages)
+        if self.beta.start_epoch >= epochs:
             raise ValueError("beta.start_epoch must come before epochs")
+        if self.alpha_start_epoch >= epochs:
+            raise ValueError("alpha_start_epoch must come before epochs")
+        if self.early_stop and self.progressive:
+            raise ValueError("early_stop and progressive exclude each other")
+        if self.early_stop and self.early_stop.first_stop >= self.epochs:
+            raise ValueError(
+                f"early_stop could act after epoch {self.early_stop.first_stop} (counted from 0) at the earliest: "
+                "it needs more epochs, a smaller window or an earlier start_epoch"
+            )
         return self
 
 

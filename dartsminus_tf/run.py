@@ -55,13 +55,14 @@ class RunDirectory:
     Args:
         path: the directory; made if absent.
         config: the run's resolved config. Everything in it but `runtime` must equal what the directory was made with.
+        parent: the directory of the run that this one is a part of; opened with it.
 
     Raises:
         UsageError: where the directory belongs to another config, or is not empty and no run directory.
     """
 
-    def __init__(self, path: str | Path, config: Strict):
-        self.path, self.config = Path(path), config
+    def __init__(self, path: str | Path, config: Strict, parent: "RunDirectory | None" = None):
+        self.path, self.config, self.parent = Path(path), config, parent
         stored = self.path / "config.yaml"
         if stored.exists():
             self._check_same(stored)
@@ -70,6 +71,8 @@ class RunDirectory:
 
     def open(self) -> "RunDirectory":
         """Create the directory and write what was asked for. Nothing is written before this call."""
+        if self.parent is not None:
+            self.parent.open()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / "config.yaml", dump_config(self.config))

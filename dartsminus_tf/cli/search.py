@@ -1,22 +1,43 @@
 """`dartsminus-search`: Searches an architecture by DARTS-."""
 
+from collections.abc import Sequence
+
 from absl import flags
 
 from dartsminus_tf.cli.command import define_run_flags, run_command
 from dartsminus_tf.config import SearchConfig, load_config, split_overrides
+from dartsminus_tf.errors import UsageError
 from dartsminus_tf.runtime import configure
 
 
+def parse_seeds(texts: Sequence[str]) -> list[int]:
+    """The seeds that `--seeds=0,1,2` names.
+
+    Raises:
+        UsageError: where they are not different integers in 0..2**31 - 1.
+    """
+    seeds = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) <= 10]
+    if not seeds or len(seeds) < len(texts) or len(set(seeds)) < len(seeds) or max(seeds) >= 2**31:
+        raise UsageError(f"--seeds lists different integers from 0 on, such as 0,1,2. Received: {','.join(texts)!r}")
+    return seeds
+
+
 def main() -> None:
-    """Read the flags, run, and print the summary line."""
+    """Read the flags, run, and print the summary line, or with --seeds the table."""
     values = flags.FLAGS
     config = load_config(SearchConfig, values.config_file, split_overrides(values.params_override))
+    seeds = None if values.seeds is None else parse_seeds(values.seeds)
     runtime = config.runtime
     configure(
         deterministic=runtime.deterministic,
         inter_op_threads=runtime.inter_op_threads,
         intra_op_threads=runtime.intra_op_threads,
     )
+    if seeds is not None:
+        from dartsminus_tf.search.seeds import markdown, run_seeds
+
+        print(markdown(run_seeds(config, values.model_dir, seeds)), end="")
+        return
     from dartsminus_tf.search.runner import run_search, summary
 
     print(summary(run_search(config, values.model_dir)))
@@ -25,4 +46,7 @@ def main() -> None:
 def run() -> None:
     """Entry point."""
     define_run_flags("runs/search")
+    flags.DEFINE_list(
+        "seeds", None, "Search once with each of these seeds, in seed_<n> of --model_dir, and compare the results."
+    )
     run_command(main)

@@ -66,7 +66,13 @@ class ZeroCandidate(Candidate):
 
 
 class SkipCandidate(Candidate):
-    """`skip_connect` and the auxiliary skip: identity at stride 1, FactorizedReduce (affine-free) at stride 2."""
+    """`skip_connect` and the auxiliary skip: identity at stride 1, FactorizedReduce (affine-free) at stride 2.
+
+    Attributes:
+        dropout: a `SkipDropout` on the identity's output in training, or None. The auxiliary skip never has one.
+    """
+
+    dropout = None
 
     def __init__(self, primitive, edges, channels, bank):
         super().__init__(primitive, edges, channels, bank)
@@ -84,7 +90,8 @@ class SkipCandidate(Candidate):
 
         def apply(source, slot, weight):
             if slot not in kernels:
-                return Term(source.x, weight.scalar)
+                dropped = self.dropout is not None and training
+                return Term(self.dropout(source.x) if dropped else source.x, weight.scalar)
             return Term(norms(fn.factorized_reduce(source.relu, kernels[slot]), self.rows[slot], weight.spread))
 
         return apply

@@ -43,6 +43,7 @@ class MixedEdges(keras.layers.Layer):
         primitives: for every edge, the names of its candidates, in the order of alpha's columns.
         channels: width of every state.
         auxiliary_skip: whether each edge has the auxiliary skip.
+        skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class MixedEdges(keras.layers.Layer):
         primitives: Sequence[Sequence[str]],
         channels: int,
         auxiliary_skip: bool,
+        skip_dropout: keras.layers.Layer | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,6 +67,8 @@ class MixedEdges(keras.layers.Layer):
             name: build_candidate(name, [self.edges[i] for i in where], channels, self.bank)
             for name, where in self.slots.items()
         }
+        if skip_dropout is not None and "skip_connect" in self.candidates:
+            self.candidates["skip_connect"].dropout = skip_dropout
         self.auxiliary = SkipCandidate("auxiliary_skip", self.edges, channels, self.bank) if auxiliary_skip else None
 
     def build(self, input_shape=None):

@@ -137,6 +137,6 @@ class Norms:
 
     def close(self) -> None:
         """Write the statistics of this pass into the bank (norms that were not applied keep theirs)."""
-        if self._training:
+        if self._training and self._means:  # a cell of `none` and identities has no norm
             update_moving(self._bank.moving_mean, tf.stack(self._means), MOMENTUM)
             update_moving(self._bank.moving_variance, tf.stack(self._variances), MOMENTUM)

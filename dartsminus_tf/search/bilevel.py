@@ -22,15 +22,22 @@ class BilevelSearch(keras.Model):
     Args:
         supernet: a model with `alpha_variables`, `weight_variables` and `beta`.
         order: "first" or "second".
+        alpha_waits: make a switch `alpha_moves` that turns architecture steps off while it is False. Without it the
+            step's graph has no branch.
 
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
     """
 
-    def __init__(self, supernet: keras.Model, order: str = "first", **kwargs):
+    def __init__(self, supernet: keras.Model, order: str = "first", alpha_waits: bool = False, **kwargs):
         super().__init__(**kwargs)
         if order not in ORDERS:
             raise UsageError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}")
         self.supernet, self.order = supernet, order
+        self.alpha_moves = None
+        if alpha_waits:
+            self.alpha_moves = self.add_weight(
+                shape=(), initializer="ones", trainable=False, dtype="bool", name="alpha_moves"
+            )
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.alpha_loss_metric = keras.metrics.Mean(name="alpha_loss")
@@ -72,13 +79,20 @@ class BilevelSearch(keras.Model):
         return [self.loss_metric, self.accuracy_metric, self.alpha_loss_metric, self.alpha_accuracy_metric]
 
     def train_step(self, data):
-        (x_train, y_train), (x_valid, y_valid) = data
+        train, valid = data
         if self.order == "first":
-            self.architecture_step(x_valid, y_valid)
+            self._if_alpha_moves(lambda: self.architecture_step(*valid))
         else:
-            self.unrolled_architecture_step((x_train, y_train), (x_valid, y_valid))
-        self.weight_step(x_train, y_train)
+            self._if_alpha_moves(lambda: self.unrolled_architecture_step(train, valid))
+        self.weight_step(*train)
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def _if_alpha_moves(self, step) -> None:
+        """Take `step`, which returns None, unless the switch is there and off."""
+        if self.alpha_moves is None:
+            step()
+        else:
+            tf.cond(tf.convert_to_tensor(self.alpha_moves), step, lambda: None)
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""

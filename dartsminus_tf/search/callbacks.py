@@ -28,6 +28,22 @@ class BetaCallback(keras.callbacks.Callback):
             logs["beta"] = float(self.model.supernet.beta.numpy())
 
 
+class AlphaStart(keras.callbacks.Callback):
+    """Turns architecture steps on from epoch `start` (from 0); before it, the logs have no losses of alpha."""
+
+    def __init__(self, start: int):
+        super().__init__()
+        self.start = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.alpha_moves.assign(epoch >= self.start)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None and epoch < self.start:
+            for metric in (self.model.alpha_loss_metric, self.model.alpha_accuracy_metric):
+                logs.pop(metric.name, None)
+
+
 class GenotypeHistory(keras.callbacks.Callback):
     """Writes `genotypes.csv` (epoch, genotype) and `alphas/epoch_*.npz`, and adds skip share and entropy to the logs.
 

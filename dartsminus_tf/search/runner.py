@@ -14,14 +14,20 @@ from dartsminus_tf.loop.reporting import MetricsCsv, progress_bar
 from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
-from dartsminus_tf.search.callbacks import AlphaSummaries, BetaCallback, GenotypeHistory
+from dartsminus_tf.search.callbacks import AlphaStart, AlphaSummaries, BetaCallback, GenotypeHistory
+from dartsminus_tf.search.early_stop import EarlyStop
+from dartsminus_tf.search.progressive import run_progressive
+from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
 from dartsminus_tf.spaces import build_supernet
+from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces.darts.space import CellSpace
 
 
 def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
     """Search as `config` says and return the result that is also in `result.json`.
 
-    The last epoch's genotype is the result. A finished run returns what it wrote.
+    The last epoch's genotype is the result, unless an early stop or a skip cap says otherwise. A finished run returns
+    what it wrote.
 
     Raises:
         UsageError: on a space, data set or directory that cannot be; nothing is written then.
@@ -29,50 +35,63 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
+    return run_single(run) if config.progressive is None else run_progressive(run, run_single)
+
+
+def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
+    """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
+    if run.result is not None:
+        return run.result
+    config = run.config
     keras.utils.set_random_seed(config.runtime.seed)
     data = ImageData(config.data, config.runtime.seed)
-    model = build_search(config, data)
+    model = build_search(config, data, space)
     weights_batches, alpha_batches = data.halves(config.alpha_fraction)
     run.open()
+    if space is not None:
+        run.write_json("space.json", {"normal": space.normal, "reduce": space.reduce})
 
     checkpoints = Checkpoints(run.path / "checkpoints", config.runtime.keep_checkpoints)
     initial_epoch = checkpoints.restore(model)
     metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs)
+    history = GenotypeHistory(run.path, initial_epoch)
     whole = min(weights_batches.steps_per_epoch, alpha_batches.steps_per_epoch)
     steps = min(config.steps_per_epoch or whole, whole)
     first = initial_epoch * steps
-    batches = tf.data.Dataset.zip(weights_batches.from_step(first), alpha_batches.from_step(first))
+    held_out = data.held_out(config.alpha_fraction)
+    stopper = _early_stop(config, held_out, metrics)
     model.fit(
-        batches,
+        tf.data.Dataset.zip(weights_batches.from_step(first), alpha_batches.from_step(first)),
         steps_per_epoch=steps,
         initial_epoch=initial_epoch,
-        epochs=config.epochs,
-        validation_data=data.held_out(config.alpha_fraction),
+        epochs=initial_epoch if stopper is not None and stopper.stop is not None else config.epochs,
+        validation_data=held_out,
         validation_freq=config.validate_every,
         shuffle=False,
         verbose=progress_bar(config.runtime.verbose),
         callbacks=[
-            EpochLearningRate(config.weights, config.epochs),
-            BetaCallback(_schedule(config)),
-            GenotypeHistory(run.path, initial_epoch),
+            *_schedules(config),
+            history,
+            *([stopper] if stopper is not None else []),
             AlphaSummaries(run.path / "tensorboard"),
             metrics,
             checkpoints,
         ],
     )
-    return _finish(run, model, metrics, steps)
+    return _finish(run, history, metrics, steps, stopper)
 
 
-def build_search(config: SearchConfig, data: ImageData) -> BilevelSearch:
-    """The supernet and its two optimizers, built and compiled."""
+def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None = None) -> BilevelSearch:
+    """The supernet (of `space` where it is not the config's) and its two optimizers, built and compiled."""
     supernet = build_supernet(
-        config.space,
+        space or config.space,
         channels=config.channels,
         layers=config.layers,
         num_classes=data.source.num_classes,
         auxiliary_skip=config.method == "darts-",
+        skip_dropout=config.skip_dropout,
     )
-    model = BilevelSearch(supernet, order=config.order)
+    model = BilevelSearch(supernet, order=config.order, alpha_waits=config.alpha_start_epoch > 0)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     alpha = config.alpha
@@ -83,6 +102,23 @@ def build_search(config: SearchConfig, data: ImageData) -> BilevelSearch:
     return model
 
 
+def _schedules(config: SearchConfig) -> list[keras.callbacks.Callback]:
+    """What is set at the start of every epoch."""
+    callbacks = [EpochLearningRate(config.weights, config.epochs), BetaCallback(_schedule(config))]
+    if config.alpha_start_epoch:
+        callbacks.append(AlphaStart(config.alpha_start_epoch))
+    if config.skip_dropout:
+        callbacks.append(SkipDropoutCallback(config.skip_dropout, config.epochs, config.alpha_start_epoch))
+    return callbacks
+
+
+def _early_stop(config: SearchConfig, held_out: tf.data.Dataset, metrics: MetricsCsv) -> EarlyStop | None:
+    """The early stop, on the first batch of the validation set."""
+    if config.early_stop is None:
+        return None
+    return EarlyStop(config.early_stop, next(iter(held_out)), metrics.table.rows)
+
+
 def _schedule(config: SearchConfig) -> BetaSchedule:
     """The beta of every epoch; plain DARTS has none."""
     beta = config.beta
@@ -90,20 +126,27 @@ def _schedule(config: SearchConfig) -> BetaSchedule:
     return BetaSchedule(config.epochs, initial, beta.schedule, beta.start_epoch, beta.stop_epoch)
 
 
-def _finish(run: RunDirectory, model: BilevelSearch, metrics: MetricsCsv, steps: int) -> dict:
-    genotype = model.supernet.genotype()
-    last = metrics.table.rows[-1]
-    accuracies = [float(row["val_accuracy"]) for row in metrics.table.rows if row.get("val_accuracy") not in (None, "")]
+def _finish(
+    run: RunDirectory, history: GenotypeHistory, metrics: MetricsCsv, steps: int, stopper: EarlyStop | None
+) -> dict:
+    rows = metrics.table.rows
+    epoch = rows[-1]["epoch"] if stopper is None else stopper.result_epoch(rows[-1]["epoch"])
+    epoch, stop = int(epoch), stopper.stop if stopper is not None else None
+    genotype = Genotype.from_json(history.table.rows[epoch]["genotype"])
+    until = rows[: epoch + 1]
+    accuracies = [float(row["val_accuracy"]) for row in until if row.get("val_accuracy") not in (None, "")]
     result = {
         "kind": "search",
         "space": run.config.space,
         "method": run.config.method,
         "genotype": genotype.to_dict(),
         "validation_accuracy": accuracies[-1] if accuracies else None,
-        "train_accuracy": float(last["accuracy"]),
+        "train_accuracy": float(until[-1]["accuracy"]),
         "skip_connects": genotype.count("skip_connect"),
-        "beta": float(last["beta"]),
+        "beta": float(until[-1]["beta"]),
         "epochs": run.config.epochs,
+        "stopped_epoch": stop.stopped_epoch if stop is not None else None,
+        "genotype_epoch": epoch,
         "steps_per_epoch": steps,
         "seed": run.config.runtime.seed,
         "seconds": round(metrics.seconds, 1),

@@ -22,6 +22,7 @@ def build_supernet(
     layers: int = 8,
     num_classes: int = 10,
     auxiliary_skip: bool = True,
+    skip_dropout: float = 0.0,
 ) -> keras.Model:
     """The supernet of `space`: `net(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
 
@@ -31,8 +32,13 @@ def build_supernet(
         layers: number of cells.
         num_classes: of the data set.
         auxiliary_skip: DARTS-'s auxiliary skip on every edge; False is plain DARTS.
+        skip_dropout: initial rate, in [0, 1), of the dropout on `skip_connect` candidates in training (P-DARTS).
     """
     space = get_space(space) if isinstance(space, str) else space
     return space.build_supernet(
-        channels=channels, layers=layers, num_classes=num_classes, auxiliary_skip=auxiliary_skip
+        channels=channels,
+        layers=layers,
+        num_classes=num_classes,
+        auxiliary_skip=auxiliary_skip,
+        skip_dropout=skip_dropout,
     )

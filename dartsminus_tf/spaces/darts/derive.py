@@ -23,9 +23,14 @@ def softmax(alpha: np.ndarray) -> np.ndarray:
 
 def derive_cell(alpha: np.ndarray, primitives: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
     """The genotype entries of one cell from `alpha` [edges, candidates]; `primitives` names them edge by edge."""
+    return select_entries(softmax(alpha), primitives)
+
+
+def select_entries(weights: np.ndarray, primitives: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
+    """The genotype entries of one cell from the candidates' `weights` [edges, candidates]."""
     best = []  # per edge: (weight, operation)
-    for weights, names in zip(softmax(alpha), primitives, strict=True):
-        best.append(max(((w, n) for w, n in zip(weights, names, strict=True) if n != "none"), key=lambda item: item[0]))
+    for row, names in zip(weights, primitives, strict=True):
+        best.append(max(((w, n) for w, n in zip(row, names, strict=True) if n != "none"), key=lambda item: item[0]))
     edges = cell_edges(reduction=False)
     entries = []
     for node in range(2, NODES + 2):

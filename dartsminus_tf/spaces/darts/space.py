@@ -38,11 +38,13 @@ class CellSpace:
         """Every primitive of the space, sorted."""
         return tuple(sorted({name for cell in (self.normal, self.reduce) for edge in cell for name in edge}))
 
-    def build_supernet(self, channels: int, layers: int, num_classes: int, auxiliary_skip: bool):
+    def build_supernet(
+        self, channels: int, layers: int, num_classes: int, auxiliary_skip: bool, skip_dropout: float = 0.0
+    ):
         """See `dartsminus_tf.build_supernet`."""
         from dartsminus_tf.spaces.darts.supernet import Supernet
 
-        return Supernet(self, channels, layers, num_classes, auxiliary_skip)
+        return Supernet(self, channels, layers, num_classes, auxiliary_skip, skip_dropout)
 
 
 def _uniform(name: str, *primitives: str) -> CellSpace:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce
+from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce, SkipDropout
 from dartsminus_tf.ops.mixed import MixedEdges
 from dartsminus_tf.ops.source import NodeSum, Source, Weight
 from dartsminus_tf.spaces.darts.derive import derive
@@ -22,7 +22,7 @@ ALPHA_STDDEV = 1e-3
 class SearchCell(keras.layers.Layer):
     """One cell of the supernet: `(s0, s1, weights, beta) -> [N, H', W', 4C]`."""
 
-    def __init__(self, space: CellSpace, plan: CellPlan, auxiliary_skip: bool, **kwargs):
+    def __init__(self, space: CellSpace, plan: CellPlan, auxiliary_skip: bool, skip_dropout=None, **kwargs):
         super().__init__(**kwargs)
         self.plan = plan
         channels = plan.channels
@@ -33,7 +33,7 @@ class SearchCell(keras.layers.Layer):
         self.preprocess1 = ConvNorm(channels, relu="before", affine=False)
         self.edges = cell_edges(plan.reduction)
         primitives = space.reduce if plan.reduction else space.normal
-        self.mixed_edges = MixedEdges(self.edges, primitives, channels, auxiliary_skip)
+        self.mixed_edges = MixedEdges(self.edges, primitives, channels, auxiliary_skip, skip_dropout)
 
     def build(self, input_shape=None):
         self.preprocess0.build((None, None, None, self.plan.input_channels[0]))
@@ -73,20 +73,35 @@ class Supernet(keras.Model):
     Attributes:
         alphas: {"normal": [14, candidates], "reduce": [14, candidates]}, trainable, started at 1e-3 * N(0, 1).
         beta: scalar, weight of the auxiliary skip; not trained, set by a schedule once an epoch.
+        skip_dropout: the `SkipDropout` of every `skip_connect` candidate, with its `rate`; None without.
     """
 
-    def __init__(self, space, channels: int, layers: int, num_classes: int, auxiliary_skip: bool = True, **kwargs):
+    def __init__(
+        self,
+        space,
+        channels: int,
+        layers: int,
+        num_classes: int,
+        auxiliary_skip: bool = True,
+        skip_dropout: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.space, self.channels, self.num_layers, self.num_classes = space, channels, layers, num_classes
         self.auxiliary_skip = auxiliary_skip
         plans = plan_cells(channels, layers, STEM_MULTIPLIER * channels, concat={"normal": NODES, "reduce": NODES})
         self.stem = ConvNorm(STEM_MULTIPLIER * channels, kernel_size=3)
-        self.cells = [SearchCell(space, plan, auxiliary_skip, name=f"cell_{i}") for i, plan in enumerate(plans)]
+        self.skip_dropout = SkipDropout(skip_dropout) if skip_dropout else None
+        self.cells = [
+            SearchCell(space, plan, auxiliary_skip, self.skip_dropout, name=f"cell_{i}") for i, plan in enumerate(plans)
+        ]
         self.classifier = Classifier(num_classes)
 
     def build(self, input_shape):
         check_image_size(input_shape, cell_stride=1)
         self.stem.build(input_shape)
+        if self.skip_dropout is not None:
+            self.skip_dropout.build()
         for cell in self.cells:
             cell.build()
         self.classifier.build((None, None, None, NODES * self.cells[-1].plan.channels))
