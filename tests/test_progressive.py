@@ -14,7 +14,7 @@ from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.ops.layers import SkipDropout
 from dartsminus_tf.ops.mixed import MixedEdges
-from dartsminus_tf.ops.source import NodeSum, Source
+from dartsminus_tf.ops.source import NodeSum, Source, Weight
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.callbacks import AlphaStart
 from dartsminus_tf.search.progressive import cap_skips, derive_capped, restrict_space
@@ -108,14 +108,15 @@ def test_skip_dropout_rate_by_hand():
 def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
     dropout = SkipDropout(0.25)
     dropout.build()
-    edges = MixedEdges([Edge(0, 2, 1)], [("none", "skip_connect")], 4, auxiliary_skip=True, skip_dropout=dropout)
+    edges = MixedEdges([Edge(0, 2, 1)], [("none", "skip_connect")], 4, skip_dropout=dropout)
     edges.build()
     x = tf.random.stateless_normal([8, 8, 8, 4], [1, 2])
 
     def output(skip, beta, training):
         mixed, close = edges.open(training)
         total = NodeSum()
-        mixed[0](Source(x, 1), [tf.zeros([4]), tf.fill([4], skip)], tf.fill([4], beta), total)
+        none, skip, beta = (Weight(tf.constant(value), tf.fill([4], value)) for value in (0.0, skip, beta))
+        mixed[0](Source(x, 1), [none, skip], beta, total)
         close()
         return total.total().numpy()
 
