@@ -33,7 +33,9 @@ def _depthwise_5x5(x, kernel):
 def _filter_gradient_5x5(x, dy):
     """The gradient [5, 5, C, 1] from its four 3x3 corners, which share the middle row and column."""
     height, width, channels = x.shape[1:]
-    padded = tf.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]])
+    # Without the dependency the padded input and its windows would be made in the forward pass and kept until here.
+    with tf.control_dependencies([dy]):
+        padded = tf.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]])
 
     def corner(row, column):
         window = padded[:, row : row + height + 2, column : column + width + 2]
