@@ -14,7 +14,7 @@ from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.ops.layers import SkipDropout
 from dartsminus_tf.ops.mixed import MixedEdges
-from dartsminus_tf.ops.source import NodeSum, Source
+from dartsminus_tf.ops.source import NodeSum, Source, Weight
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.callbacks import AlphaStart
 from dartsminus_tf.search.progressive import cap_skips, derive_capped, restrict_space
@@ -115,7 +115,8 @@ def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
     def output(skip, beta, training):
         mixed, close = edges.open(training)
         total = NodeSum()
-        mixed[0](Source(x, 1), [tf.zeros([4]), tf.fill([4], skip)], tf.fill([4], beta), total)
+        none, skip, beta = (Weight(tf.constant(value), tf.fill([4], value)) for value in (0.0, skip, beta))
+        mixed[0](Source(x, 1), [none, skip], beta, total)
         close()
         return total.total().numpy()
 
