@@ -188,6 +188,9 @@ class SearchConfig(Strict):
     Args:
         alpha_start_epoch: epochs at the start (of each stage, if progressive) in which alpha does not move: 10 in
             P-DARTS, 15 in PC-DARTS.
+        auxiliary: the auxiliary operation of DARTS-: the skip, or a 1x1 convolution that starts as the identity.
+        partial_channels: K of PC-DARTS: operations see 1/K of the channels; 1 is off.
+        edge_normalization: PC-DARTS' softmax over the edges that enter a node.
         skip_dropout: initial rate of the dropout on `skip_connect` candidates; a stage has its own.
         progressive: P-DARTS; its stages replace `layers`, `epochs` and `skip_dropout`.
         early_stop: RobustDARTS' early stop.
@@ -203,6 +206,9 @@ class SearchConfig(Strict):
     epochs: Positive = 50
     steps_per_epoch: Positive | None = None
     alpha_start_epoch: Annotated[int, Field(ge=0)] = 0
+    auxiliary: Literal["skip", "conv1"] = "skip"
+    partial_channels: Annotated[int, Field(ge=1, le=64)] = 1
+    edge_normalization: bool = False
     skip_dropout: Fraction = 0.0
     progressive: ProgressiveConfig | None = None
     early_stop: EarlyStopConfig | None = None
@@ -216,12 +222,16 @@ class SearchConfig(Strict):
     def _check(self):
         if self.channels % 2:
             raise ValueError("channels must be even")
+        if self.channels % (2 * self.partial_channels):
+            raise ValueError("channels / partial_channels must be even")
         stages = self.progressive.stages if self.progressive else (self,)
         epochs = min(stage.epochs for stage in stages)
         if self.beta.start_epoch >= epochs:
             raise ValueError("beta.start_epoch must come before epochs")
         if self.alpha_start_epoch >= epochs:
             raise ValueError("alpha_start_epoch must come before epochs")
+        if self.edge_normalization and self.progressive:
+            raise ValueError("edge_normalization and progressive exclude each other")
         if self.early_stop and self.progressive:
             raise ValueError("early_stop and progressive exclude each other")
         if self.early_stop and self.early_stop.first_stop >= self.epochs:

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.candidates import DilatedCandidate, SeparableCandidate, SkipCandidate
 from dartsminus_tf.ops.registry import register
+from dartsminus_tf.spaces.darts.options import SupernetOptions
 from dartsminus_tf.spaces.darts.plan import CellPlan
 from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
-from dartsminus_tf.spaces.darts.supernet import SearchCell
-from dartsminus_tf.spaces.lookup import get_space
+from dartsminus_tf.spaces.darts.supernet import SearchCell, normalise_edges
+from dartsminus_tf.spaces.lookup import build_supernet, get_space
 
 CHANNELS = 4
 
@@ -74,7 +76,7 @@ def plain_cell(cell, s0, s1, weights, beta):
 @pytest.mark.parametrize("reduction", [False, True])
 def test_cell_equals_the_plain_composition_with_gradients(reduction, size):
     """At size 6 the reduction cell's inner states are 3x3: odd, so dilated operations cannot run in phases."""
-    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), reduction, False), auxiliary_skip=True)
+    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), reduction, False))
     cell.build()
     s0, s1 = tf.random.normal([2, 3, size, size, CHANNELS])
     alpha, beta = tf.Variable(tf.random.normal([14, 8])), tf.Variable(0.7)
@@ -93,7 +95,7 @@ def test_cell_equals_the_plain_composition_with_gradients(reduction, size):
 
 def test_beta_zero_is_plain_darts():
     """With beta 0 the auxiliary skip adds nothing; without it there is nothing to add."""
-    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), False, False), auxiliary_skip=True)
+    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), False, False))
     cell.build()
     x = tf.random.normal([2, 4, 4, CHANNELS])
     weights = tf.nn.softmax(tf.random.normal([14, 8]))
@@ -104,7 +106,7 @@ def test_beta_zero_is_plain_darts():
 
 
 def test_moving_statistics_are_used_and_kept_in_inference():
-    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), False, False), auxiliary_skip=True)
+    cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), False, False))
     cell.build()
     x, weights = tf.random.normal([8, 4, 4, CHANNELS], 1.0), tf.fill([14, 8], 1 / 8)
     bank = cell.mixed_edges.bank
@@ -126,6 +128,77 @@ def test_a_registered_primitive_works_as_a_candidate():
     if "test_halve" not in primitive_names():
         register("test_halve", lambda channels, stride, affine: keras.layers.AveragePooling2D(stride, stride))
     names = tuple(("test_halve", "skip_connect") for _ in cell_edges(reduction=True))
-    cell = SearchCell(CellSpace("own", names, names), CellPlan(2, (2, 2), True, False), auxiliary_skip=False)
+    cell = SearchCell(CellSpace("own", names, names), CellPlan(2, (2, 2), True, False), SupernetOptions(auxiliary=None))
     cell.build()
     assert cell.call(*tf.ones([2, 1, 4, 4, 2]), tf.fill([14, 2], 0.5), 0.0, training=True).shape == (1, 2, 2, 8)
+
+
+def options_cell(reduction: bool, **options) -> SearchCell:
+    cell = SearchCell(get_space("s3"), CellPlan(8, (8, 8), reduction, False), SupernetOptions(**options))
+    cell.build()
+    return cell
+
+
+def test_conv1_starts_as_the_skip_and_then_learns():
+    plain, conv = options_cell(False), options_cell(False, auxiliary="conv1")
+    x, weights = tf.random.normal([2, 4, 4, 8]), tf.fill([14, 3], 1 / 3)
+    kernels = conv.mixed_edges.auxiliary.pointwise
+    np.testing.assert_array_equal(kernels.numpy(), np.stack([np.eye(8)] * 14))
+    conv.preprocess0.set_weights(plain.preprocess0.get_weights())
+    conv.preprocess1.set_weights(plain.preprocess1.get_weights())
+    for name, candidate in plain.mixed_edges.candidates.items():
+        conv.mixed_edges.candidates[name].set_weights(candidate.get_weights())
+    expected = plain.call(x, x, weights, 0.5, training=True)
+    np.testing.assert_allclose(conv.call(x, x, weights, 0.5, training=True), expected, atol=1e-4)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(conv.call(x, x, weights, 0.5, training=True) ** 2)
+    assert np.abs(tape.gradient(loss, kernels.value)).max() > 1e-3
+
+
+@pytest.mark.parametrize("reduction", [False, True])
+@pytest.mark.parametrize("auxiliary", ["skip", None])
+def test_partial_channels_edge_by_edge(reduction, auxiliary):
+    """PC-DARTS written out: every edge gives shuffle(concat(o(x[first C/K]), rest)), weighted by the edge's softmax."""
+    cell = options_cell(reduction, partial_channels=2, edge_normalization=True, auxiliary=auxiliary)
+    mixed, beta = cell.mixed_edges, 0.7
+    s0, s1 = tf.random.normal([2, 3, 8, 8, 8])
+    weights, edge_alpha = tf.nn.softmax(tf.random.normal([14, 3])), tf.random.normal([14])
+    edge_weights = normalise_edges(edge_alpha)
+    sums = [float(tf.reduce_sum(part)) for part in tf.split(edge_weights, [2, 3, 4, 5])]
+    np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
+    states = [cell.preprocess0(s0, training=True), cell.preprocess1(s1, training=True)]
+    for node in range(2, 6):
+        total = 0.0
+        for index, edge in enumerate(cell.edges):
+            if edge.target == node:
+                seen, rest = states[edge.source][..., :4], states[edge.source][..., 4:]
+                output = beta * plain_skip(mixed.auxiliary, index, seen, edge.stride) if auxiliary else 0.0
+                for k, name in enumerate(mixed.primitives[index]):
+                    slot = mixed.slots[name].index(index)
+                    output += weights[index, k] * plain_operation(mixed.candidates[name], name, slot, seen, edge.stride)
+                rest = tf.nn.max_pool2d(rest, 2, 2, "VALID") if edge.stride == 2 else rest
+                joined = tf.concat([output, rest], -1)
+                shuffled = tf.stack([joined[..., (c % 2) * 4 + c // 2] for c in range(8)], -1)
+                total += edge_weights[index] * shuffled
+        states.append(total)
+    actual = cell.call(s0, s1, weights, beta, edge_weights, training=True)
+    np.testing.assert_allclose(actual, tf.concat(states[2:], -1), atol=2e-4)
+
+
+def test_edge_weights_decide_which_edges_are_kept():
+    net = build_supernet("s2", channels=4, layers=3, partial_channels=2, edge_normalization=True)
+    net.build((2, 8, 8, 3))
+    assert [v.shape for v in net.alpha_variables] == [(14, 2), (14, 2), (14,), (14,)]
+    strong = np.zeros(14)
+    strong[[9 + 2, 9 + 4]] = [2.0, 3.0]  # node 5: from states 2 and 4
+    net.edge_alphas["normal"].assign(strong)
+    assert [source for _, source in net.genotype().normal[6:]] == [4, 2]
+    assert net.edge_weights()["normal"][9:].sum() == pytest.approx(1.0)
+
+
+def test_bad_options():
+    for options, message in [({"auxiliary": "conv3"}, "auxiliary"), ({"partial_channels": 0}, "at least 1")]:
+        with pytest.raises(UsageError, match=message):
+            SupernetOptions(**options)
+    with pytest.raises(UsageError, match="must be even"):
+        build_supernet("s0", channels=6, partial_channels=2)

@@ -108,7 +108,7 @@ def test_skip_dropout_rate_by_hand():
 def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
     dropout = SkipDropout(0.25)
     dropout.build()
-    edges = MixedEdges([Edge(0, 2, 1)], [("none", "skip_connect")], 4, auxiliary_skip=True, skip_dropout=dropout)
+    edges = MixedEdges([Edge(0, 2, 1)], [("none", "skip_connect")], 4, skip_dropout=dropout)
     edges.build()
     x = tf.random.stateless_normal([8, 8, 8, 4], [1, 2])
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.ops import functional as fn
@@ -192,6 +193,32 @@ def kernel_size_of(primitive: str) -> int:
     """3 for "sep_conv_3x3"."""
     return int(primitive.rsplit("x", 1)[1])
 
+
+class PointwiseAuxiliary(SkipCandidate):
+    """The auxiliary operation "conv1": a bias-free 1x1 convolution at stride 1, the identity at the start."""
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        self.plain = [slot for slot, edge in enumerate(self.edges) if edge.stride == 1]
+        self.pointwise = None
+        if self.plain:
+            identity = keras.initializers.Constant(np.eye(self.channels, dtype=np.float32))
+            shape = (len(self.plain), self.channels, self.channels)
+            self.pointwise = self.add_weight(shape=shape, initializer=identity, name="pointwise")
+
+    def open(self, norms, training):
+        reduce = super().open(norms, training)
+        kernels = dict(zip(self.plain, unstack(self.pointwise), strict=True)) if self.plain else {}
+
+        def apply(source, slot, weight):
+            if slot not in kernels:
+                return reduce(source, slot, weight)
+            return Term(fn.pointwise(source.x, kernels[slot] * weight.scalar))
+
+        return apply
+
+
+AUXILIARIES: dict[str, type[Candidate]] = {"skip": SkipCandidate, "conv1": PointwiseAuxiliary}
 
 _FAST: dict[str, type[Candidate]] = {
     "none": ZeroCandidate,

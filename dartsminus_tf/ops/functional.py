@@ -118,6 +118,15 @@ def linear(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.matmul(x, kernel) + bias
 
 
+def channel_shuffle(x: tf.Tensor, groups: int) -> tf.Tensor:
+    """Deal the channels of `x` [N, H, W, C] out: channel g * C/groups + c goes to c * groups + g."""
+    if groups == 1:
+        return x
+    height, width, channels = x.shape[1:]
+    grouped = tf.reshape(x, [-1, height, width, groups, channels // groups])
+    return tf.reshape(tf.transpose(grouped, [0, 1, 2, 4, 3]), [-1, height, width, channels])
+
+
 def to_phases(x: tf.Tensor) -> tf.Tensor:
     """Split `x` [N, H, W, C], H and W even, into its four pixel phases: [4N, H/2, W/2, C].
 

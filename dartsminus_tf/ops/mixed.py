@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import keras
 
-from dartsminus_tf.ops.candidates import Candidate, Edge, SkipCandidate, build_candidate
+from dartsminus_tf.ops.candidates import AUXILIARIES, Candidate, Edge, build_candidate
 from dartsminus_tf.ops.norm import NormBank
 from dartsminus_tf.ops.source import NodeSum, Source, Weight
 
@@ -42,7 +42,7 @@ class MixedEdges(keras.layers.Layer):
         edges: the cell's edges, in the order of alpha's rows.
         primitives: for every edge, the names of its candidates, in the order of alpha's columns.
         channels: width of every state.
-        auxiliary_skip: whether each edge has the auxiliary skip.
+        auxiliary: the auxiliary operation of each edge: "skip", "conv1" or None.
         skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
     """
 
@@ -51,7 +51,7 @@ class MixedEdges(keras.layers.Layer):
         edges: Sequence[Edge],
         primitives: Sequence[Sequence[str]],
         channels: int,
-        auxiliary_skip: bool,
+        auxiliary: str | None = "skip",
         skip_dropout: keras.layers.Layer | None = None,
         **kwargs,
     ):
@@ -69,7 +69,10 @@ class MixedEdges(keras.layers.Layer):
         }
         if skip_dropout is not None and "skip_connect" in self.candidates:
             self.candidates["skip_connect"].dropout = skip_dropout
-        self.auxiliary = SkipCandidate("auxiliary_skip", self.edges, channels, self.bank) if auxiliary_skip else None
+        self.auxiliary: Candidate | None = None
+        if auxiliary is not None:
+            kind = AUXILIARIES[auxiliary]
+            self.auxiliary = kind("auxiliary", self.edges, channels, self.bank)
 
     def build(self, input_shape=None):
         for layer in (*self.candidates.values(), self.auxiliary, self.bank):

@@ -88,7 +88,9 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
         channels=config.channels,
         layers=config.layers,
         num_classes=data.source.num_classes,
-        auxiliary_skip=config.method == "darts-",
+        auxiliary=config.auxiliary if config.method == "darts-" else None,
+        partial_channels=config.partial_channels,
+        edge_normalization=config.edge_normalization,
         skip_dropout=config.skip_dropout,
     )
     model = BilevelSearch(supernet, order=config.order, alpha_waits=config.alpha_start_epoch > 0)

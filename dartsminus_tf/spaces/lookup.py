@@ -3,6 +3,7 @@
 import keras
 
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.darts.options import SupernetOptions
 from dartsminus_tf.spaces.darts.space import SPACES as DARTS_SPACES
 from dartsminus_tf.spaces.darts.space import CellSpace
 
@@ -21,7 +22,9 @@ def build_supernet(
     channels: int = 16,
     layers: int = 8,
     num_classes: int = 10,
-    auxiliary_skip: bool = True,
+    auxiliary: str | None = "skip",
+    partial_channels: int = 1,
+    edge_normalization: bool = False,
     skip_dropout: float = 0.0,
 ) -> keras.Model:
     """The supernet of `space`: `net(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
@@ -31,14 +34,8 @@ def build_supernet(
         channels: width of the first cells' states.
         layers: number of cells.
         num_classes: of the data set.
-        auxiliary_skip: DARTS-'s auxiliary skip on every edge; False is plain DARTS.
-        skip_dropout: initial rate, in [0, 1), of the dropout on `skip_connect` candidates in training (P-DARTS).
+        auxiliary, partial_channels, edge_normalization, skip_dropout: see `spaces.darts.options.SupernetOptions`.
     """
     space = get_space(space) if isinstance(space, str) else space
-    return space.build_supernet(
-        channels=channels,
-        layers=layers,
-        num_classes=num_classes,
-        auxiliary_skip=auxiliary_skip,
-        skip_dropout=skip_dropout,
-    )
+    options = SupernetOptions(auxiliary, partial_channels, edge_normalization, skip_dropout)
+    return space.build_supernet(channels, layers, num_classes, options)

@@ -40,12 +40,18 @@ def select_entries(weights: np.ndarray, primitives: Sequence[Sequence[str]]) -> 
     return entries
 
 
-def derive(space: CellSpace, alphas: dict[str, np.ndarray]) -> Genotype:
-    """The genotype of `alphas` {"normal": [14, candidates], "reduce": [14, candidates]}."""
+def derive(
+    space: CellSpace, alphas: dict[str, np.ndarray], edge_weights: dict[str, np.ndarray] | None = None
+) -> Genotype:
+    """The genotype of `alphas` {"normal": [14, candidates], "reduce": [14, candidates]}.
+
+    `edge_weights` {"normal": [14], "reduce": [14]} are those of edge normalization, which multiply the candidates'.
+    """
     concat = tuple(range(2, NODES + 2))
-    return Genotype(
-        normal=derive_cell(alphas["normal"], space.normal),
-        normal_concat=concat,
-        reduce=derive_cell(alphas["reduce"], space.reduce),
-        reduce_concat=concat,
-    )
+    cells = {}
+    for kind in ("normal", "reduce"):
+        weights = softmax(alphas[kind])
+        if edge_weights is not None:
+            weights = weights * edge_weights[kind][:, None]
+        cells[kind] = select_entries(weights, getattr(space, kind))
+    return Genotype(normal_concat=concat, reduce_concat=concat, **cells)

@@ -6,6 +6,7 @@ A cell has two inputs (states 0 and 1) and four nodes (states 2 to 5); every nod
 from dataclasses import dataclass
 
 from dartsminus_tf.ops.candidates import Edge
+from dartsminus_tf.spaces.darts.options import SupernetOptions
 
 NODES = 4
 
@@ -38,13 +39,11 @@ class CellSpace:
         """Every primitive of the space, sorted."""
         return tuple(sorted({name for cell in (self.normal, self.reduce) for edge in cell for name in edge}))
 
-    def build_supernet(
-        self, channels: int, layers: int, num_classes: int, auxiliary_skip: bool, skip_dropout: float = 0.0
-    ):
+    def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions):
         """See `dartsminus_tf.build_supernet`."""
         from dartsminus_tf.spaces.darts.supernet import Supernet
 
-        return Supernet(self, channels, layers, num_classes, auxiliary_skip, skip_dropout)
+        return Supernet(self, channels, layers, num_classes, options)
 
 
 def _uniform(name: str, *primitives: str) -> CellSpace:
