@@ -13,12 +13,15 @@ from dartsminus_tf.errors import UsageError
 from dartsminus_tf.search.early_stop import Stop, find_stop
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.runner import build_search, run_search
+from dartsminus_tf.spaces.darts.space import CellSpace
 from tests.conftest import TINY_SEARCH
 from tests.test_bilevel import BATCH
 
 TINY = [*TINY_SEARCH, "space=s2", "steps_per_epoch=1"]
 # Any eigenvalue is more than a thousandth of the one before: the search stops after the third epoch.
 STOPPING = [*TINY, "epochs=5", "early_stop={window: 1, factor: 0.001, start_epoch: 1}"]
+PAIRS = (("skip_connect", "sep_conv_5x5"), ("avg_pool_3x3", "dil_conv_5x5"), ("sep_conv_3x3", "dil_conv_3x3"))
+SMOOTH = CellSpace("smooth", normal=(PAIRS * 5)[:14], reduce=(PAIRS * 5)[1:])
 
 
 def measured(*values, every=1):
@@ -74,10 +77,10 @@ def test_wrong_settings_are_refused(override, message):
 
 @pytest.fixture
 def smooth(monkeypatch):
-    """A search whose every activation is smooth: differences see the kinks of a ReLU, derivatives do not."""
+    """A search of smooth operations only: differences see the kinks of ReLUs and max pools, derivatives do not."""
     monkeypatch.setattr(tf.nn, "relu", tf.nn.softplus)
     config = load_config(SearchConfig, overrides=[*TINY, "skip_dropout=0.5"])
-    model = build_search(config, ImageData(config.data, 0))
+    model = build_search(config, ImageData(config.data, 0), SMOOTH)
     rng = np.random.default_rng(0)
     for alpha in model.supernet.alpha_variables:
         alpha.assign(rng.normal(scale=0.5, size=alpha.shape))

@@ -64,7 +64,7 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
         tf.data.Dataset.zip(weights_batches.from_step(first), alpha_batches.from_step(first)),
         steps_per_epoch=steps,
         initial_epoch=initial_epoch,
-        epochs=initial_epoch if stopper is not None and stopper.stop is not None else config.epochs,
+        epochs=initial_epoch if stopper and stopper.stop else config.epochs,
         validation_data=held_out,
         validation_freq=config.validate_every,
         shuffle=False,
@@ -72,7 +72,7 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
         callbacks=[
             *_schedules(config),
             history,
-            *([stopper] if stopper is not None else []),
+            *([stopper] if stopper else []),
             AlphaSummaries(run.path / "tensorboard"),
             metrics,
             checkpoints,
