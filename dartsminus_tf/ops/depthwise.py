@@ -30,8 +30,11 @@ def _depthwise_5x5(x, kernel):
     return _forward(x, kernel), gradient
 
 
+@tf.function(autograph=False)
 def _filter_gradient_5x5(x, dy):
-    """The gradient [5, 5, C, 1] from its four 3x3 corners, which share the middle row and column."""
+    """A function of its own, traced once for every shape: a supernet has hundreds of these gradients.
+
+    The gradient [5, 5, C, 1] from its four 3x3 corners, which share the middle row and column."""
     height, width, channels = x.shape[1:]
     # Without the dependency the padded input and its windows would be made in the forward pass and kept until here.
     with tf.control_dependencies([dy]):
