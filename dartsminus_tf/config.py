@@ -285,7 +285,7 @@ def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequen
     """
     tree: dict[str, Any] = {}
     for file in files:
-        _merge(tree, _read_yaml(Path(file)))
+        _merge(tree, load_yaml(Path(file)))
     for override in overrides:
         _merge(tree, _parse_override(override))
     try:
@@ -317,7 +317,8 @@ def split_overrides(flags: Sequence[str]) -> list[str]:
     return [part.strip() for part in result if part.strip()]
 
 
-def _read_yaml(path: Path) -> dict:
+def load_yaml(path: Path) -> dict:
+    """The mapping that a YAML file holds; UsageError where it holds anything else."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@ metrics.csv    one row an epoch            checkpoints/   the newest states of t
 result.json    written last: the run is finished
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -14,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
-from dartsminus_tf.config import Strict, dump_config
+from dartsminus_tf.config import Strict, dump_config, load_yaml
 from dartsminus_tf.errors import UsageError
 
 PACKAGES = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -82,10 +84,10 @@ class RunDirectory:
         return self
 
     def _check_same(self, stored: Path) -> None:
-        before, now = (
-            yaml.safe_load(stored.read_text(encoding="utf-8")),
-            yaml.safe_load(dump_config(self.config)),
-        )
+        before, now = load_yaml(stored), yaml.safe_load(dump_config(self.config))
+        # Keys that the package has gained since the run began have their defaults there.
+        with contextlib.suppress(ValidationError):
+            before = type(self.config).model_validate(before).model_dump(mode="json")
         differing = sorted(_differences(_without_runtime(before), _without_runtime(now)))
         if differing:
             raise UsageError(

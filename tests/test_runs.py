@@ -127,3 +127,15 @@ def test_wrong_commands_print_one_line_and_exit_2(arguments, message, tmp_path):
     code, lines = command(tool, *flags)
     assert code == 2 and len(lines) == 1 and message in lines[0], lines
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_before_a_key_existed_goes_on(search_run, tiny_config):
+    """The stored config then lacks the key; its default is what the run had."""
+    path, result = search_run
+    stored = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(stored.replace("partial_channels: 1\n", ""))
+    assert run_search(tiny_config, path) == result
+    (path / "config.yaml").write_text("- damaged")
+    with pytest.raises(UsageError, match="keys and values"):
+        RunDirectory(path, tiny_config)
+    (path / "config.yaml").write_text(stored)

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 
 import keras
-import yaml
 
-from dartsminus_tf.config import TrainConfig, load_config
+from dartsminus_tf.config import TrainConfig, load_config, load_yaml
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
@@ -125,7 +124,7 @@ def load_trained(model_dir: str | Path) -> tuple[Network, dict]:
     path = Path(model_dir)
     if not (path / "config.yaml").exists():
         raise UsageError(f"model_dir must be a training run. Received: {path}")
-    tree = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    tree = load_yaml(path / "config.yaml")
     if "genotype" not in tree:
         raise UsageError(f"model_dir must be a run of train.py (this is another kind of run). Received: {path}")
     run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
