@@ -88,7 +88,7 @@ def independent_multiply_adds(genotype, channels, layers, classes, size) -> int:
     """Counted from FACTS alone, for the ImageNet stem."""
     total = 9 * 3 * (channels // 2) * (size // 2) ** 2
     total += 9 * (channels // 2) * channels * (size // 4) ** 2 + 9 * channels * channels * (size // 8) ** 2
-    older, newer, before_reduced, side, c = channels, channels, True, size // 8, channels
+    older, newer, side, c = channels, channels, size // 8, channels
     for layer in range(layers):
         reduction = layer in (layers // 3, 2 * layers // 3)
         c = 2 * c if reduction else c
@@ -106,7 +106,6 @@ def independent_multiply_adds(genotype, channels, layers, classes, size) -> int:
                 total += here * c * c
         side = out
         older, newer = newer, c * len(genotype.reduce_concat if reduction else genotype.normal_concat)
-    assert before_reduced
     return total + newer * classes
 
 

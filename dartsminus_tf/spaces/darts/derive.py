@@ -21,9 +21,15 @@ def softmax(alpha: np.ndarray) -> np.ndarray:
     return exp / exp.sum(axis=-1, keepdims=True)
 
 
-def derive_cell(alpha: np.ndarray, primitives: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
-    """The genotype entries of one cell from `alpha` [edges, candidates]; `primitives` names them edge by edge."""
-    return select_entries(softmax(alpha), primitives)
+def derive_cell(
+    alpha: np.ndarray, primitives: Sequence[Sequence[str]], edge_weights: np.ndarray | None = None
+) -> list[tuple[str, int]]:
+    """The genotype entries of one cell from `alpha` [edges, candidates]; `primitives` names them edge by edge.
+
+    `edge_weights` [edges], where given, multiply the candidates' weights.
+    """
+    weights = softmax(alpha)
+    return select_entries(weights if edge_weights is None else weights * edge_weights[:, None], primitives)
 
 
 def select_entries(weights: np.ndarray, primitives: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
@@ -48,10 +54,8 @@ def derive(
     `edge_weights` {"normal": [14], "reduce": [14]} are those of edge normalization, which multiply the candidates'.
     """
     concat = tuple(range(2, NODES + 2))
-    cells = {}
-    for kind in ("normal", "reduce"):
-        weights = softmax(alphas[kind])
-        if edge_weights is not None:
-            weights = weights * edge_weights[kind][:, None]
-        cells[kind] = select_entries(weights, getattr(space, kind))
+    cells = {
+        kind: derive_cell(alphas[kind], getattr(space, kind), edge_weights and edge_weights[kind])
+        for kind in ("normal", "reduce")
+    }
     return Genotype(normal_concat=concat, reduce_concat=concat, **cells)
