@@ -6,6 +6,7 @@ augmentation. Larger sets are streamed, shuffled in a buffer that is seeded by t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -110,7 +111,7 @@ class ImageData:
         return Batches(steps, make(indices, steps, tf.constant(seed, tf.int32)))
 
     def _memory_batches(self, indices: np.ndarray, steps: int, seed: tf.Tensor):
-        images, labels = map(tf.constant, self._train_arrays)
+        images, labels = self._train_tensors
         members = tf.constant(indices)
         batch_size, config = self.config.batch_size, self.config.augment
 
@@ -121,16 +122,23 @@ class ImageData:
             places = tf.random.experimental.index_shuffle(places, order_seed, tf.constant(len(indices) - 1, tf.int64))
             rows = tf.gather(members, places)
             x = tf.gather(images, rows)
+            step_seed = tf.stack([seed[1], tf.cast(step, tf.int32)])
             if config.random_resized_crop is not None:
-                x = self._crop_each(x, rows, tf.stack([seed[1], tf.cast(step, tf.int32)]))
-            x = augment.augment_batch(x, config, self.mean, self.std, tf.stack([seed[1], tf.cast(step, tf.int32)]))
+                x = self._crop_each(x, step_seed)
+            x = augment.augment_batch(x, config, self.mean, self.std, step_seed)
             return x, tf.gather(labels, rows)
 
         return lambda first: _finish(tf.data.Dataset.range(first, STEPS_FOREVER).map(batch, tf.data.AUTOTUNE))
 
-    def _crop_each(self, images: tf.Tensor, keys: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    @cached_property
+    def _train_tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The training images and labels as tensors: one copy, which all pipelines share."""
+        images, labels = self._train_arrays
+        return tf.constant(images), tf.constant(labels)
+
+    def _crop_each(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         size, smallest = self.config.image_size, self.config.augment.random_resized_crop
-        seeds = tf.random.split(seed, tf.shape(keys)[0])
+        seeds = tf.random.split(seed, tf.shape(images)[0])
         crop = lambda pair: augment.random_resized_crop(pair[0], size, smallest, pair[1])  # noqa: E731
         spec = tf.TensorSpec([size, size, 3], tf.uint8)
         return tf.ensure_shape(tf.map_fn(crop, (images, seeds), fn_output_signature=spec), [None, size, size, 3])
