@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce, Identity
+from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce, Identity, uniform_fan_in
 from dartsminus_tf.ops.norm import BatchNorm
 from dartsminus_tf.ops.registry import build_primitive, primitive_names
 from dartsminus_tf.spaces.darts.genotype import Genotype
@@ -128,7 +128,7 @@ class AuxiliaryHead(keras.layers.Layer):
                     f"second reduction: use larger images, or auxiliary=False. Received: {size} pixels"
                 )
         self.reduce.build(input_shape)
-        self.kernel = self.add_weight(shape=(2, 2, 128, 768), initializer="he_uniform", name="kernel")
+        self.kernel = self.add_weight(shape=(2, 2, 128, 768), initializer=uniform_fan_in(2 * 2 * 128), name="kernel")
         self.norm.build((None, None, None, 768))
         self.classifier.build((None, None, None, 768))
 
