@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "BetaSchedule": "search.beta",
     "BilevelSearch": "search.bilevel",
-    "Genotype": "spaces.darts.genotype",
-    "build_network": "spaces.darts.network",
+    "Genotype": "spaces",
+    "build_network": "spaces",
     "build_supernet": "spaces",
     "count": "export.count",
     "export_backbone": "export.saved_model",

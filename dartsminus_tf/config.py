@@ -26,7 +26,12 @@ class Strict(BaseModel):
 
 
 class RuntimeConfig(Strict):
-    """How the process runs. None of it changes what is computed, except `seed` and `deterministic`."""
+    """How the process runs. None of it changes what is computed, except `seed` and `deterministic`.
+
+    Args:
+        nasbench201_table: a file of NAS-Bench-201's true accuracies (see `spaces.nasbench201.table`), against which a
+            search in that space is followed.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     deterministic: bool = False
@@ -34,6 +39,7 @@ class RuntimeConfig(Strict):
     intra_op_threads: Positive | None = None
     keep_checkpoints: Positive = 2
     verbose: Literal["auto", 0, 1, 2] = "auto"
+    nasbench201_table: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
 class AugmentConfig(Strict):
@@ -186,6 +192,7 @@ class SearchConfig(Strict):
     """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits.
 
     Args:
+        layers: number of cells; in space nasbench201 the cells of a stage (5 in the benchmark).
         alpha_start_epoch: epochs at the start (of each stage, if progressive) in which alpha does not move: 10 in
             P-DARTS, 15 in PC-DARTS.
         auxiliary: the auxiliary operation of DARTS-: the skip, or a 1x1 convolution that starts as the identity.
@@ -202,7 +209,7 @@ class SearchConfig(Strict):
     method: Literal["darts-", "darts"] = "darts-"
     order: Literal["first", "second"] = "first"
     channels: Annotated[int, Field(ge=2, le=1024)] = 16
-    layers: Annotated[int, Field(ge=3, le=100)] = 8
+    layers: Annotated[int, Field(ge=1, le=100)] = 8
     epochs: Positive = 50
     steps_per_epoch: Positive | None = None
     alpha_start_epoch: Annotated[int, Field(ge=0)] = 0
@@ -247,14 +254,16 @@ class TrainConfig(Strict):
 
     Args:
         genotype: a published name (see `dartsminus_tf.zoo`), a JSON file, a search's run directory, or the genotype.
+        channels, layers: of the first cells, and the number of cells; by default the paper's for the genotype's space
+            (DARTS cells 36 and 20, NAS-Bench-201 16 and 5 a stage).
         drop_path: rate at the last epoch; it grows linearly with the epoch.
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
     genotype: str | dict[str, Any] = "cifar10_s0_best"
-    channels: Annotated[int, Field(ge=2, le=4096)] = 36
-    layers: Annotated[int, Field(ge=3, le=100)] = 20
+    channels: Annotated[int, Field(ge=1, le=4096)] | None = None
+    layers: Annotated[int, Field(ge=1, le=100)] | None = None
     stem: Literal["cifar", "imagenet"] = "cifar"
     auxiliary_weight: Rate = 0.4
     drop_path: Fraction = 0.2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import dartsminus_tf as dm
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.spaces.darts.derive import derive, derive_cell
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces.darts.genotype import CellGenotype
 from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
 
 OPS = ["sep_conv_3x3", "skip_connect", "max_pool_3x3"]
@@ -23,13 +23,13 @@ def genotypes(draw):
 
     normal, reduce = cell(), cell()
     concat = [list(range(2, len(entries) // 2 + 2)) for entries in (normal, reduce)]
-    return Genotype(normal, concat[0], reduce, concat[1])
+    return CellGenotype(normal, concat[0], reduce, concat[1])
 
 
 @given(genotypes())
 def test_every_form_reads_back(genotype):
-    assert Genotype.from_json(genotype.to_json()) == genotype
-    assert Genotype.from_string(str(genotype)) == genotype
+    assert CellGenotype.from_json(genotype.to_json()) == genotype
+    assert CellGenotype.from_string(str(genotype)) == genotype
     assert json.loads(genotype.to_json())["normal"] == [list(entry) for entry in genotype.normal]
 
 
@@ -64,7 +64,7 @@ VALID = {"normal": [["a", 0], ["b", 1]], "normal_concat": [2], "reduce": [["a", 
 )
 def test_malformed_genotypes_give_one_line(change, message):
     with pytest.raises(UsageError, match=message) as error:
-        Genotype.from_dict({**VALID, **change})
+        CellGenotype.from_dict({**VALID, **change})
     assert "\n" not in str(error.value) and "Received" in str(error.value)
 
 
@@ -82,12 +82,12 @@ def test_malformed_genotypes_give_one_line(change, message):
 )
 def test_strings_are_parsed_not_evaluated(text):
     with pytest.raises(UsageError):
-        Genotype.from_string(text)
+        CellGenotype.from_string(text)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text):
-    for read in (Genotype.from_string, Genotype.from_json):
+    for read in (CellGenotype.from_string, CellGenotype.from_json):
         with pytest.raises(UsageError):
             read(text)
 
@@ -138,4 +138,4 @@ def test_unknown_space_and_operation():
     with pytest.raises(UsageError, match="Unknown space"):
         dm.get_space("s99")
     with pytest.raises(UsageError, match="lacks"):
-        dm.build_network(Genotype.from_dict(VALID))
+        dm.build_network(CellGenotype.from_dict(VALID))

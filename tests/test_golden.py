@@ -10,7 +10,7 @@ import dartsminus_tf as dm
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.interop.torch_state import torch_slots
 
-SEARCH = ["search_s0", "search_s1", "search_s3"]
+SEARCH = ["search_s0", "search_s1", "search_s3", "search_nb201"]
 SPACES = {"s5": "s0"}  # the released code calls S0 "s5"
 NETWORKS = ["eval_cifar_s0", "eval_cifar_s4_noise_free", "eval_imagenet_s0"]
 
@@ -25,11 +25,13 @@ def read(golden, name):
 @pytest.mark.parametrize("name", SEARCH)
 def test_supernet(golden, name):
     arrays, meta, parameters, x = read(golden, name)
-    net = dm.build_supernet(SPACES.get(meta["space"], meta["space"]), meta["C"], meta["L"], 10)
+    space = meta.get("space", "nasbench201")
+    net = dm.build_supernet(SPACES.get(space, space), meta["C"], meta.get("L") or meta["N"], 10)
     net.build(x.shape)
     dm.load_torch_state(net, parameters)
-    for kind in ("normal", "reduce"):
-        net.alphas[kind].assign(arrays[f"alphas_{kind}"])
+    suffixes = {kind: "" if kind == "cell" else f"_{kind}" for kind in net.alphas}  # the benchmark has one cell
+    for kind, suffix in suffixes.items():
+        net.alphas[kind].assign(arrays[f"alphas{suffix}"])
     net.beta.assign(float(arrays["beta"]))
     slots = torch_slots(net)
     names = [key[5:] for key in arrays if key.startswith("grad/")]
@@ -46,14 +48,15 @@ def test_supernet(golden, name):
     logits, loss, gradients = loss_and_gradients()
     np.testing.assert_allclose(logits, arrays["logits"], atol=1e-4)
     assert abs(float(loss) - float(arrays["loss"])) < 1e-4
-    for kind, gradient in zip(("normal", "reduce"), gradients[:2], strict=True):
-        expected = arrays[f"grad_alphas_{kind}"]
+    count = len(net.alpha_variables)
+    for suffix, gradient in zip(suffixes.values(), gradients[:count], strict=True):
+        expected = arrays[f"grad_alphas{suffix}"]
         assert np.abs(gradient - expected).max() < 1e-3 * np.abs(expected).max()
-    for weight, gradient in zip(names, gradients[2:], strict=True):
+    for weight, gradient in zip(names, gradients[count:], strict=True):
         expected = arrays[f"grad/{weight}"]
         ours = gradient.numpy().transpose(3, 2, 0, 1) if gradient.ndim == 4 else gradient.numpy().T
         assert np.abs(ours - expected).max() < 2e-3 * np.abs(expected).max(), weight
-    assert net.genotype() == dm.Genotype.from_string(meta["genotype"])
+    assert net.genotype() == dm.Genotype.from_string(meta.get("genotype") or meta["arch"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)

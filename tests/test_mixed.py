@@ -7,12 +7,13 @@ import tensorflow as tf
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.candidates import DilatedCandidate, SeparableCandidate, SkipCandidate
+from dartsminus_tf.ops.graph import normalise_edges
 from dartsminus_tf.ops.registry import register
-from dartsminus_tf.spaces.darts.options import SupernetOptions
 from dartsminus_tf.spaces.darts.plan import CellPlan
 from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
-from dartsminus_tf.spaces.darts.supernet import SearchCell, normalise_edges
+from dartsminus_tf.spaces.darts.supernet import SearchCell
 from dartsminus_tf.spaces.lookup import build_supernet, get_space
+from dartsminus_tf.spaces.options import SupernetOptions
 
 CHANNELS = 4
 
@@ -57,11 +58,11 @@ def plain_operation(candidate, name, slot, x, stride):
 
 def plain_cell(cell, s0, s1, weights, beta):
     """The paper's equation, written out: o(x) = sum_k softmax(alpha)_k op_k(x) + beta aux(x)."""
-    mixed = cell.mixed_edges
+    mixed = cell.graph.mixed_edges
     states = [cell.preprocess0(s0, training=True), cell.preprocess1(s1, training=True)]
     for node in range(2, 6):
         total = 0.0
-        for index, edge in enumerate(cell.edges):
+        for index, edge in enumerate(cell.graph.edges):
             if edge.target == node:
                 x = states[edge.source]
                 for k, name in enumerate(mixed.primitives[index]):
@@ -101,7 +102,7 @@ def test_beta_zero_is_plain_darts():
     weights = tf.nn.softmax(tf.random.normal([14, 8]))
     with_zero = cell.call(x, x, weights, 0.0, training=True)
     assert np.abs(cell.call(x, x, weights, 1.0, training=True) - with_zero).max() > 0.1
-    cell.mixed_edges.auxiliary = None
+    cell.graph.mixed_edges.auxiliary = None
     np.testing.assert_allclose(cell.call(x, x, weights, 1.0, training=True), with_zero, atol=1e-5)
 
 
@@ -109,7 +110,7 @@ def test_moving_statistics_are_used_and_kept_in_inference():
     cell = SearchCell(get_space("s0"), CellPlan(CHANNELS, (CHANNELS, CHANNELS), False, False))
     cell.build()
     x, weights = tf.random.normal([8, 4, 4, CHANNELS], 1.0), tf.fill([14, 8], 1 / 8)
-    bank = cell.mixed_edges.bank
+    bank = cell.graph.mixed_edges.bank
     step = tf.function(lambda: cell.call(x, x, weights, 1.0, training=True))
     for _ in range(150):
         trained = step()
@@ -142,12 +143,12 @@ def options_cell(reduction: bool, **options) -> SearchCell:
 def test_conv1_starts_as_the_skip_and_then_learns():
     plain, conv = options_cell(False), options_cell(False, auxiliary="conv1")
     x, weights = tf.random.normal([2, 4, 4, 8]), tf.fill([14, 3], 1 / 3)
-    kernels = conv.mixed_edges.auxiliary.pointwise
+    kernels = conv.graph.mixed_edges.auxiliary.pointwise
     np.testing.assert_array_equal(kernels.numpy(), np.stack([np.eye(8)] * 14))
     conv.preprocess0.set_weights(plain.preprocess0.get_weights())
     conv.preprocess1.set_weights(plain.preprocess1.get_weights())
-    for name, candidate in plain.mixed_edges.candidates.items():
-        conv.mixed_edges.candidates[name].set_weights(candidate.get_weights())
+    for name, candidate in plain.graph.mixed_edges.candidates.items():
+        conv.graph.mixed_edges.candidates[name].set_weights(candidate.get_weights())
     expected = plain.call(x, x, weights, 0.5, training=True)
     np.testing.assert_allclose(conv.call(x, x, weights, 0.5, training=True), expected, atol=1e-4)
     with tf.GradientTape() as tape:
@@ -160,16 +161,16 @@ def test_conv1_starts_as_the_skip_and_then_learns():
 def test_partial_channels_edge_by_edge(reduction, auxiliary):
     """PC-DARTS written out: every edge gives shuffle(concat(o(x[first C/K]), rest)), weighted by the edge's softmax."""
     cell = options_cell(reduction, partial_channels=2, edge_normalization=True, auxiliary=auxiliary)
-    mixed, beta = cell.mixed_edges, 0.7
+    mixed, beta = cell.graph.mixed_edges, 0.7
     s0, s1 = tf.random.normal([2, 3, 8, 8, 8])
     weights, edge_alpha = tf.nn.softmax(tf.random.normal([14, 3])), tf.random.normal([14])
-    edge_weights = normalise_edges(edge_alpha)
+    edge_weights = normalise_edges(edge_alpha, cell.graph.edges)
     sums = [float(tf.reduce_sum(part)) for part in tf.split(edge_weights, [2, 3, 4, 5])]
     np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
     states = [cell.preprocess0(s0, training=True), cell.preprocess1(s1, training=True)]
     for node in range(2, 6):
         total = 0.0
-        for index, edge in enumerate(cell.edges):
+        for index, edge in enumerate(cell.graph.edges):
             if edge.target == node:
                 seen, rest = states[edge.source][..., :4], states[edge.source][..., 4:]
                 output = beta * plain_skip(mixed.auxiliary, index, seen, edge.stride) if auxiliary else 0.0

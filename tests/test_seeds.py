@@ -9,7 +9,8 @@ import pytest
 from dartsminus_tf.cli.search import parse_seeds
 from dartsminus_tf.config import SearchConfig, load_config
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.search.seeds import COLUMNS, markdown, run_seeds, seed_rows, short_genotype
+from dartsminus_tf.search.seeds import markdown, run_seeds, seed_rows
+from dartsminus_tf.spaces import Genotype
 from tests.conftest import ROOT, TINY_SEARCH
 
 OVERRIDES = [*TINY_SEARCH, "space=s2", "epochs=1", "steps_per_epoch=1"]
@@ -56,7 +57,7 @@ def test_rows_by_hand():
     assert [row["seed"] for row in rows] == [0, 3, 4, "mean", "std"]
     assert rows[3]["validation_accuracy"] == pytest.approx(0.6)
     assert rows[4]["validation_accuracy"] == pytest.approx(0.1 * 2**0.5)
-    assert (rows[3]["skip_normal"], rows[4]["seconds"], rows[3]["genotype"]) == (3, 10.0, None)
+    assert (rows[3]["skips_normal"], rows[4]["seconds"], rows[3]["genotype"]) == (3, 10.0, None)
     lines = markdown(rows).splitlines()
     assert len(lines) == 7 and len({len(line) for line in lines}) == 1
     assert lines[5].split("|")[2].strip() == "0.6000" and lines[4].split("|")[2].strip() == "-"
@@ -64,7 +65,9 @@ def test_rows_by_hand():
 
 
 def test_short_genotype():
-    assert short_genotype(GENOTYPE) == ("N skip:0 sep3:1 / dil5:2 max:0 R avg:0 noise:1 / conv_7x1_1x7:2 skip:0")
+    assert Genotype.from_dict(GENOTYPE).short == (
+        "N skip:0 sep3:1 / dil5:2 max:0 R avg:0 noise:1 / conv_7x1_1x7:2 skip:0"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,8 @@ def test_every_seed_has_a_run_and_a_row(seeds_run):
     assert "seed: 5" in (path / "seed_5" / "config.yaml").read_text()
     assert (path / "seeds.md").read_text() == markdown(rows)
     table = list(csv.DictReader((path / "seeds.csv").open()))
-    assert tuple(table[0]) == COLUMNS and [row["seed"] for row in table] == ["0", "5", "mean", "std"]
+    columns = ["seed", "validation_accuracy", "skips_normal", "skips_reduce", "genotype", "seconds"]
+    assert list(table[0]) == columns and [row["seed"] for row in table] == ["0", "5", "mean", "std"]
     accuracies = [float(row["validation_accuracy"]) for row in table]
     assert accuracies[2] == pytest.approx((accuracies[0] + accuracies[1]) / 2)
     alphas = [(path / f"seed_{seed}" / "alphas" / "epoch_0000.npz").read_bytes() for seed in (0, 5)]

@@ -1,5 +1,6 @@
 """`dartsminus-search`: Searches an architecture by DARTS-."""
 
+import json
 from collections.abc import Sequence
 
 from absl import flags
@@ -25,7 +26,10 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
 def main() -> None:
     """Read the flags, run, and print the summary line, or with --seeds the table."""
     values = flags.FLAGS
-    config = load_config(SearchConfig, values.config_file, split_overrides(values.params_override))
+    overrides = split_overrides(values.params_override)
+    if values.nasbench201_table is not None:
+        overrides.append(f"runtime.nasbench201_table={json.dumps(values.nasbench201_table)}")
+    config = load_config(SearchConfig, values.config_file, overrides)
     seeds = None if values.seeds is None else parse_seeds(values.seeds)
     runtime = config.runtime
     configure(
@@ -48,5 +52,10 @@ def run() -> None:
     define_run_flags("runs/search")
     flags.DEFINE_list(
         "seeds", None, "Search once with each of these seeds, in seed_<n> of --model_dir, and compare the results."
+    )
+    flags.DEFINE_string(
+        "nasbench201_table",
+        None,
+        "True accuracies of NAS-Bench-201's cells (a CSV file or the public benchmark): follow the search with them.",
     )
     run_command(main)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
 from dartsminus_tf.run import readable_json, versions, write_atomically
-from dartsminus_tf.spaces.darts.network import Network
+from dartsminus_tf.spaces.network import DerivedNetwork
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
 MANIFEST = "manifest.json"
@@ -27,7 +27,7 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
 def export_backbone(
-    model: Network,
+    model: DerivedNetwork,
     path: str | Path,
     preprocessing: dict | None = None,
     metrics: dict | None = None,
@@ -51,7 +51,7 @@ def export_backbone(
         UsageError: where the model is not built or the path is taken.
     """
     path = Path(path)
-    if not isinstance(model, Network):
+    if not isinstance(model, DerivedNetwork):
         raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
     if not model.built:
         raise UsageError(
@@ -70,7 +70,7 @@ def export_backbone(
     return path
 
 
-def _archive(model: Network) -> keras.export.ExportArchive:
+def _archive(model: DerivedNetwork) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
     archive.track(model)
     signature = [tf.TensorSpec([None, None, None, 3], tf.float32, name="images")]
@@ -83,13 +83,13 @@ def _archive(model: Network) -> keras.export.ExportArchive:
     return archive
 
 
-def build_manifest(model: Network, preprocessing, metrics, class_names, source_run) -> dict:
+def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run) -> dict:
     """What `manifest.json` holds."""
     known_size = all(model.image_size)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "space": "darts",
+        "space": model.space,
         "genotype": model.genotype.to_dict(),
         "network": model.get_config(),
         "levels": model.levels,

@@ -7,7 +7,7 @@ function `(source, slot, weight) -> Term` for the primitive on its slot-th edge,
 The scale w of a candidate is the scale of its last batch norm, `w * BN(y)`, so weighing costs nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -233,6 +233,8 @@ _FAST: dict[str, type[Candidate]] = {
 }
 
 
-def build_candidate(primitive: str, edges: Sequence[Edge], channels: int, bank: NormBank) -> Candidate:
-    """The candidate object of `primitive` on `edges`."""
-    return _FAST.get(primitive, LayerCandidate)(primitive, edges, channels, bank)
+def build_candidate(
+    primitive: str, edges: Sequence[Edge], channels: int, bank: NormBank, kinds: Mapping[str, type[Candidate]]
+) -> Candidate:
+    """The candidate object of `primitive` on `edges`; `kinds` come before the classes of this module."""
+    return {**_FAST, **kinds}.get(primitive, LayerCandidate)(primitive, edges, channels, bank)

@@ -7,7 +7,7 @@ candidates: it carries the gradient that would otherwise make every candidate sk
 again before the search ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -44,6 +44,7 @@ class MixedEdges(keras.layers.Layer):
         channels: width of every state.
         auxiliary: the auxiliary operation of each edge: "skip", "conv1" or None.
         skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
+        kinds: candidate classes of primitives that are not those of `candidates`.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class MixedEdges(keras.layers.Layer):
         channels: int,
         auxiliary: str | None = "skip",
         skip_dropout: keras.layers.Layer | None = None,
+        kinds: Mapping[str, type[Candidate]] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,7 +66,7 @@ class MixedEdges(keras.layers.Layer):
             for name in names:
                 self.slots.setdefault(name, []).append(index)
         self.candidates: dict[str, Candidate] = {
-            name: build_candidate(name, [self.edges[i] for i in where], channels, self.bank)
+            name: build_candidate(name, [self.edges[i] for i in where], channels, self.bank, kinds or {})
             for name, where in self.slots.items()
         }
         if skip_dropout is not None and "skip_connect" in self.candidates:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from dartsminus_tf.loop.reporting import TensorBoardScalars
 from dartsminus_tf.run import MetricsTable, write_atomically
 from dartsminus_tf.search.beta import BetaSchedule
-from dartsminus_tf.spaces.darts.derive import softmax
+from dartsminus_tf.spaces.supernet import softmax
 
 
 class BetaCallback(keras.callbacks.Callback):
@@ -47,7 +47,7 @@ class AlphaStart(keras.callbacks.Callback):
 class GenotypeHistory(keras.callbacks.Callback):
     """Writes `genotypes.csv` (epoch, genotype) and `alphas/epoch_*.npz`, and adds skip share and entropy to the logs.
 
-    `skip_share` is the part of the derived entries that are `skip_connect`; `alpha_entropy` the mean entropy of
+    `skip_share` is the part of the derived operations that are `skip_connect`; `alpha_entropy` the mean entropy of
     softmax(alpha) over edges, in nats.
     """
 
@@ -59,7 +59,7 @@ class GenotypeHistory(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         net = self.model.supernet
         genotype = net.genotype()
-        alphas = {kind: alpha.numpy() for kind, alpha in net.alphas.items()}
+        alphas = net.alpha_values()
         self.table.append({"epoch": epoch, "genotype": genotype.to_json()})
         self.directory.mkdir(exist_ok=True)
         buffer = _npz(alphas)
@@ -67,8 +67,7 @@ class GenotypeHistory(keras.callbacks.Callback):
         if logs is not None:
             weights = [softmax(alpha) for alpha in alphas.values()]
             logs["alpha_entropy"] = float(np.mean([-(w * np.log(w)).sum(axis=-1).mean() for w in weights]))
-            entries = genotype.normal + genotype.reduce
-            logs["skip_share"] = sum(genotype.count("skip_connect").values()) / len(entries)
+            logs["skip_share"] = genotype.share("skip_connect")
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

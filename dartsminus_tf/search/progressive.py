@@ -16,9 +16,10 @@ from dartsminus_tf.config import ProgressiveConfig, SearchConfig, StageConfig
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.spaces import get_space
-from dartsminus_tf.spaces.darts.derive import derive, select_entries, softmax
-from dartsminus_tf.spaces.darts.genotype import Entries, Genotype
+from dartsminus_tf.spaces.darts.derive import derive, select_entries
+from dartsminus_tf.spaces.darts.genotype import CellGenotype, Entries
 from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
+from dartsminus_tf.spaces.supernet import softmax
 
 SKIP = "skip_connect"
 Alphas = dict[str, np.ndarray]
@@ -67,13 +68,13 @@ def cap_skips(weights: np.ndarray, primitives, skip_cap: int) -> Entries:
         weights[min(standing, key=lambda place: weights[place])] = 0.0
 
 
-def derive_capped(space: CellSpace, alphas: Alphas, skip_cap: int | None) -> Genotype:
+def derive_capped(space: CellSpace, alphas: Alphas, skip_cap: int | None) -> CellGenotype:
     """The genotype of `alphas`; its normal cell has at most `skip_cap` skip connections (None: any number)."""
     genotype = derive(space, alphas)
     if skip_cap is None:
         return genotype
     normal = cap_skips(softmax(alphas["normal"]), space.normal, skip_cap)
-    return Genotype(normal, genotype.normal_concat, genotype.reduce, genotype.reduce_concat)
+    return CellGenotype(normal, genotype.normal_concat, genotype.reduce, genotype.reduce_concat)
 
 
 def stage_config(config: SearchConfig, stage: StageConfig) -> SearchConfig:
@@ -110,6 +111,8 @@ def run_progressive(run: RunDirectory, run_stage: RunStage) -> dict:
 
 
 def _check_first(stage: StageConfig, space: CellSpace) -> None:
+    if not isinstance(space, CellSpace):
+        raise UsageError(f"progressive searches the spaces of DARTS cells, s0 to s4. Received: {space.name!r}")
     available = len(space.normal[0])
     if stage.num_candidates != available:
         raise UsageError(
@@ -123,7 +126,7 @@ def _last_alphas(directory: RunDirectory, stage: StageConfig) -> Alphas:
         return {kind: arrays[kind] for kind in ("normal", "reduce")}
 
 
-def _result(config: ProgressiveConfig, results: list[dict], genotype: Genotype) -> dict:
+def _result(config: ProgressiveConfig, results: list[dict], genotype: CellGenotype) -> dict:
     """The last stage's result, with the final genotype, the sums of epochs and seconds, and a row a stage."""
     rows = [
         stage.model_dump() | {key: result[key] for key in ("validation_accuracy", "skip_connects", "seconds")}

@@ -18,9 +18,10 @@ from dartsminus_tf.search.callbacks import AlphaStart, AlphaSummaries, BetaCallb
 from dartsminus_tf.search.early_stop import EarlyStop
 from dartsminus_tf.search.progressive import run_progressive
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
-from dartsminus_tf.spaces import build_supernet
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.search.truth import TrueAccuracy, table_of, true_result, truth_markdown
+from dartsminus_tf.spaces import Genotype, build_supernet
 from dartsminus_tf.spaces.darts.space import CellSpace
+from dartsminus_tf.spaces.nasbench201.table import BenchmarkTable
 
 
 def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
@@ -42,7 +43,7 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
     """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
     if run.result is not None:
         return run.result
-    config = run.config
+    config, table = run.config, table_of(run.config)
     keras.utils.set_random_seed(config.runtime.seed)
     data = ImageData(config.data, config.runtime.seed)
     model = build_search(config, data, space)
@@ -72,13 +73,14 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
         callbacks=[
             *_schedules(config),
             history,
+            *([TrueAccuracy(table)] if table else []),
             *([stopper] if stopper else []),
             AlphaSummaries(run.path / "tensorboard"),
             metrics,
             checkpoints,
         ],
     )
-    return _finish(run, history, metrics, steps, stopper)
+    return _finish(run, history, metrics, steps, stopper, table)
 
 
 def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None = None) -> BilevelSearch:
@@ -129,7 +131,12 @@ def _schedule(config: SearchConfig) -> BetaSchedule:
 
 
 def _finish(
-    run: RunDirectory, history: GenotypeHistory, metrics: MetricsCsv, steps: int, stopper: EarlyStop | None
+    run: RunDirectory,
+    history: GenotypeHistory,
+    metrics: MetricsCsv,
+    steps: int,
+    stopper: EarlyStop | None,
+    table: BenchmarkTable | None,
 ) -> dict:
     rows = metrics.table.rows
     epoch = rows[-1]["epoch"] if stopper is None else stopper.result_epoch(rows[-1]["epoch"])
@@ -152,6 +159,7 @@ def _finish(
         "steps_per_epoch": steps,
         "seed": run.config.runtime.seed,
         "seconds": round(metrics.seconds, 1),
+        **(true_result(table, genotype) if table else {}),
     }
     run.write_json("genotype.json", genotype.to_dict())
     run.write_result(result)
@@ -159,11 +167,9 @@ def _finish(
 
 
 def summary(result: dict) -> str:
-    """The one line that a search ends with."""
-    skips = result["skip_connects"]
+    """The one line that a search ends with; above it the true accuracies, where they are known."""
+    truth = truth_markdown(result) if "true_accuracies" in result else ""
+    skips = " + ".join(f"{number} {kind}" for kind, number in result["skip_connects"].items())
     accuracy = result["validation_accuracy"]
     shown = "not measured" if accuracy is None else f"{accuracy:.4f}"
-    return (
-        f"search finished: validation accuracy {shown}, skip connections {skips['normal']} normal + "
-        f"{skips['reduce']} reduce, {result['seconds']:.0f} s"
-    )
+    return f"{truth}search finished: validation accuracy {shown}, skip connections {skips}, {result['seconds']:.0f} s"

@@ -12,10 +12,7 @@ from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.run import write_atomically
 from dartsminus_tf.search.runner import run_search
-
-COLUMNS = ("seed", "validation_accuracy", "skip_normal", "skip_reduce", "genotype", "seconds")
-MEASURED = ("validation_accuracy", "skip_normal", "skip_reduce", "seconds")
-TITLES = ("seed", "validation accuracy", "skips normal", "skips reduce", "genotype", "seconds")
+from dartsminus_tf.spaces import Genotype
 
 
 def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int]) -> list[dict]:
@@ -53,60 +50,47 @@ def _check_directory(path: Path) -> None:
 
 
 def seed_rows(results: Sequence[dict]) -> list[dict]:
-    """The table's rows from searches' results: COLUMNS of each, then mean and (sample) standard deviation.
+    """The table's rows from searches' results: one a seed, then mean and (sample) standard deviation.
 
-    A value that was not measured is None; it is left out of mean and deviation. One value has no deviation.
+    Columns: the seed, the validation accuracy, the skip connections of every kind of cell, the true accuracies where
+    they are known, the genotype, the seconds. A value that was not measured is None; it is left out of mean and
+    deviation. One value has no deviation.
     """
     rows = [
         {
             "seed": result["seed"],
             "validation_accuracy": result["validation_accuracy"],
-            "skip_normal": result["skip_connects"]["normal"],
-            "skip_reduce": result["skip_connects"]["reduce"],
-            "genotype": short_genotype(result["genotype"]),
+            **{f"skips_{kind}": number for kind, number in result["skip_connects"].items()},
+            **result.get("true_accuracies", {}),
+            "genotype": Genotype.from_dict(result["genotype"]).short,
             "seconds": result["seconds"],
         }
         for result in results
     ]
-    values = {name: [row[name] for row in rows if row[name] is not None] for name in MEASURED}
+    measured = [name for name in rows[0] if name not in ("seed", "genotype")]
+    values = {name: [row[name] for row in rows if row[name] is not None] for name in measured}
     means = {name: statistics.fmean(found) if found else None for name, found in values.items()}
     deviations = {name: statistics.stdev(found) if len(found) > 1 else None for name, found in values.items()}
-    empty = dict.fromkeys(COLUMNS)
+    empty = dict.fromkeys(rows[0])
     return [*rows, empty | {"seed": "mean"} | means, empty | {"seed": "std"} | deviations]
-
-
-def short_genotype(genotype: dict) -> str:
-    """Both cells on one line: "N sep3:0 skip:1 / ... R ...", a slash between nodes, the state after the operation."""
-    cells = []
-    for kind, letter in (("normal", "N"), ("reduce", "R")):
-        entries = [f"{_short_name(name)}:{state}" for name, state in genotype[kind]]
-        nodes = [" ".join(entries[first : first + 2]) for first in range(0, len(entries), 2)]
-        cells.append(f"{letter} {' / '.join(nodes)}")
-    return " ".join(cells)
-
-
-def _short_name(primitive: str) -> str:
-    """ "sep3" for "sep_conv_3x3", "max" for "max_pool_3x3", "skip" for "skip_connect"."""
-    kind, *rest = primitive.split("_")
-    size = rest[-1][0] if len(rest) == 2 and rest[0] == "conv" else ""
-    return kind + size if kind in ("sep", "dil", "max", "avg", "skip") else primitive
 
 
 def _cell(name: str, value) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return (
-            f"{value:.1f}" if name == "seconds" else f"{value:.4f}" if name == "validation_accuracy" else f"{value:.2f}"
-        )
+        digits = {"seconds": 1, "validation_accuracy": 4}.get(name, 2)
+        return f"{value:.{digits}f}"
     return str(value)
 
 
 def markdown(rows: Sequence[dict]) -> str:
     """The rows as an aligned Markdown table."""
-    body = [[_cell(name, row[name]) for name in COLUMNS] for row in rows]
-    widths = [max(len(line[i]) for line in [list(TITLES), *body]) for i in range(len(COLUMNS))]
-    lines = [list(TITLES), ["-" * width for width in widths], *body]
+    names = list(rows[0])
+    titles = [name.replace("_", " ") for name in names]
+    body = [[_cell(name, row[name]) for name in names] for row in rows]
+    widths = [max(len(line[i]) for line in [titles, *body]) for i in range(len(names))]
+    lines = [titles, ["-" * width for width in widths], *body]
     return "".join(
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |\n" for line in lines
     )
@@ -114,7 +98,7 @@ def markdown(rows: Sequence[dict]) -> str:
 
 def _csv(rows: Sequence[dict]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
     return text.getvalue()

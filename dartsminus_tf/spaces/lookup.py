@@ -1,16 +1,28 @@
 """Space names -> spaces, and the one way to build a supernet of any space."""
 
-import keras
+from typing import Protocol
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.spaces.darts.options import SupernetOptions
 from dartsminus_tf.spaces.darts.space import SPACES as DARTS_SPACES
-from dartsminus_tf.spaces.darts.space import CellSpace
+from dartsminus_tf.spaces.nasbench201.space import NASBENCH201
+from dartsminus_tf.spaces.options import SupernetOptions
+from dartsminus_tf.spaces.supernet import SearchNetwork
 
-SPACES = {**DARTS_SPACES}
+
+class Space(Protocol):
+    """What every space has."""
+
+    name: str
+    primitives: tuple[str, ...]
+
+    def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions) -> SearchNetwork:
+        """The supernet, built on its first call."""
 
 
-def get_space(name: str) -> CellSpace:
+SPACES: dict[str, Space] = {**DARTS_SPACES, NASBENCH201.name: NASBENCH201}
+
+
+def get_space(name: str) -> Space:
     """The space called `name`, such as "s0"."""
     if name not in SPACES:
         raise UsageError(f"Unknown space; known are {', '.join(SPACES)}. Received: {name!r}")
@@ -18,7 +30,7 @@ def get_space(name: str) -> CellSpace:
 
 
 def build_supernet(
-    space: CellSpace | str,
+    space: Space | str,
     channels: int = 16,
     layers: int = 8,
     num_classes: int = 10,
@@ -26,15 +38,15 @@ def build_supernet(
     partial_channels: int = 1,
     edge_normalization: bool = False,
     skip_dropout: float = 0.0,
-) -> keras.Model:
+) -> SearchNetwork:
     """The supernet of `space`: `net(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
 
     Args:
         space: a space or its name.
         channels: width of the first cells' states.
-        layers: number of cells.
+        layers: number of cells; in NAS-Bench-201 the cells of a stage.
         num_classes: of the data set.
-        auxiliary, partial_channels, edge_normalization, skip_dropout: see `spaces.darts.options.SupernetOptions`.
+        auxiliary, partial_channels, edge_normalization, skip_dropout: see `spaces.options.SupernetOptions`.
     """
     space = get_space(space) if isinstance(space, str) else space
     options = SupernetOptions(auxiliary, partial_channels, edge_normalization, skip_dropout)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces import Genotype
 from dartsminus_tf.zoo import published, published_genotype
 
 
@@ -18,7 +18,7 @@ def find_genotype(text: str | dict) -> Genotype:
     stripped = text.strip()
     if stripped.startswith("{"):
         return Genotype.from_json(stripped)
-    if stripped.startswith("Genotype("):
+    if stripped.startswith(("Genotype(", "|")):
         return Genotype.from_string(stripped)
     if stripped in published():
         return published_genotype(stripped)

@@ -13,7 +13,7 @@ from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars, progress_bar
 from dartsminus_tf.run import RunDirectory
-from dartsminus_tf.spaces.darts.network import Network, build_network
+from dartsminus_tf.spaces.network import DerivedNetwork, build_network
 from dartsminus_tf.train.genotypes import find_genotype
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
 
@@ -66,7 +66,7 @@ def network_of(config: TrainConfig):
     """A function from the number of classes to the network that `config` describes; raises UsageError at once."""
     genotype = find_genotype(config.genotype)
 
-    def build(num_classes: int) -> Network:
+    def build(num_classes: int) -> DerivedNetwork:
         return build_network(
             genotype,
             channels=config.channels,
@@ -81,7 +81,7 @@ def network_of(config: TrainConfig):
     return build
 
 
-def _build_training(config: TrainConfig, network: Network) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
     model = NetworkTraining(network, config.auxiliary_weight, config.label_smoothing)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
@@ -89,7 +89,7 @@ def _build_training(config: TrainConfig, network: Network) -> NetworkTraining:
     return model
 
 
-def _finish(run: RunDirectory, network: Network, data: ImageData, metrics: MetricsCsv) -> dict:
+def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv) -> dict:
     temporary = run.path / f".{os.getpid()}.{WEIGHTS}"
     network.save_weights(temporary, overwrite=True)
     os.replace(temporary, run.path / WEIGHTS)
@@ -115,7 +115,7 @@ def _finish(run: RunDirectory, network: Network, data: ImageData, metrics: Metri
     return result
 
 
-def load_trained(model_dir: str | Path) -> tuple[Network, dict]:
+def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
     """The network of a finished training run with its weights, and the run's result.
 
     Raises:
@@ -133,7 +133,7 @@ def load_trained(model_dir: str | Path) -> tuple[Network, dict]:
         raise UsageError(
             f"The training run is not finished: call train.py with the same --model_dir again. Received: {path}"
         )
-    network = Network.from_config(result["network"])
+    network = DerivedNetwork.from_config(result["network"])
     size = result["image_size"]
     network.build((1, size, size, 3))
     network.load_weights(path / WEIGHTS)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.spaces.darts.network import Network
+from dartsminus_tf.spaces.network import DerivedNetwork
 
 
 class NetworkTraining(keras.Model):
@@ -17,7 +17,7 @@ class NetworkTraining(keras.Model):
         label_smoothing: share of the target that is spread over all classes, in training.
     """
 
-    def __init__(self, network: Network, auxiliary_weight: float = 0.4, label_smoothing: float = 0.0, **kwargs):
+    def __init__(self, network: DerivedNetwork, auxiliary_weight: float = 0.4, label_smoothing: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.network = network
         self.auxiliary_weight = auxiliary_weight

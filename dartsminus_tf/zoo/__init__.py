@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces import Genotype
 
 
 @cache

@@ -8,17 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces.darts.genotype import CellGenotype
 from dartsminus_tf.spaces.darts.space import NODES, CellSpace, cell_edges
+from dartsminus_tf.spaces.supernet import softmax
 
 KEPT_EDGES = 2
-
-
-def softmax(alpha: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, in float64."""
-    alpha = np.asarray(alpha, np.float64)
-    exp = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
 
 
 def derive_cell(
@@ -48,7 +42,7 @@ def select_entries(weights: np.ndarray, primitives: Sequence[Sequence[str]]) -> 
 
 def derive(
     space: CellSpace, alphas: dict[str, np.ndarray], edge_weights: dict[str, np.ndarray] | None = None
-) -> Genotype:
+) -> CellGenotype:
     """The genotype of `alphas` {"normal": [14, candidates], "reduce": [14, candidates]}.
 
     `edge_weights` {"normal": [14], "reduce": [14]} are those of edge normalization, which multiply the candidates'.
@@ -58,4 +52,4 @@ def derive(
         kind: derive_cell(alphas[kind], getattr(space, kind), edge_weights and edge_weights[kind])
         for kind in ("normal", "reduce")
     }
-    return Genotype(normal_concat=concat, reduce_concat=concat, **cells)
+    return CellGenotype(normal_concat=concat, reduce_concat=concat, **cells)

@@ -5,20 +5,18 @@ JSON form: {"normal": [[op, state], ...], "normal_concat": [...], "reduce": [...
 """
 
 import ast
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.genotype import Genotype, shortened
 
 Entries = tuple[tuple[str, int], ...]
 
-_FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
-
 
 @dataclass(frozen=True)
-class Genotype:
-    """Two cells. Equal genotypes describe equal networks.
+class CellGenotype(Genotype):
+    """A normal and a reduction cell.
 
     Args:
         normal, reduce: (operation, state) entries, two for every node.
@@ -27,6 +25,8 @@ class Genotype:
     Raises:
         UsageError: on anything malformed, and where a node reads a state that is not before it.
     """
+
+    fields = ("normal", "normal_concat", "reduce", "reduce_concat")
 
     normal: Entries
     normal_concat: tuple[int, ...]
@@ -50,9 +50,25 @@ class Genotype:
                     f"Received: {op!r}"
                 )
 
-    def count(self, primitive: str) -> dict[str, int]:
-        """How many entries of each cell are `primitive`."""
-        return {cell: sum(op == primitive for op, _ in getattr(self, cell)) for cell in ("normal", "reduce")}
+    @property
+    def operations(self) -> dict[str, tuple[str, ...]]:
+        return {cell: tuple(op for op, _ in getattr(self, cell)) for cell in ("normal", "reduce")}
+
+    @property
+    def short(self) -> str:
+        """ "N sep3:0 skip:1 / ... R ...": a slash between nodes, the state after the operation."""
+        cells = []
+        for kind, letter in (("normal", "N"), ("reduce", "R")):
+            entries = [f"{short_name(name)}:{state}" for name, state in getattr(self, kind)]
+            nodes = [" ".join(entries[first : first + 2]) for first in range(0, len(entries), 2)]
+            cells.append(f"{letter} {' / '.join(nodes)}")
+        return " ".join(cells)
+
+    def build_network(self, **options):
+        """See `spaces.darts.network.build_network`."""
+        from dartsminus_tf.spaces.darts.network import build_network
+
+        return build_network(self, **options)
 
     def to_dict(self) -> dict:
         """The JSON form as Python lists."""
@@ -63,44 +79,31 @@ class Genotype:
             "reduce_concat": list(self.reduce_concat),
         }
 
-    def to_json(self) -> str:
-        """The JSON form, on one line."""
-        return json.dumps(self.to_dict())
-
-    @classmethod
-    def from_dict(cls, data: dict) -> "Genotype":
-        """Read the JSON form from Python objects."""
-        if not isinstance(data, dict) or set(data) != set(_FIELDS):
-            raise UsageError(f"A genotype has exactly the keys {', '.join(_FIELDS)}. Received: {_short(data)}")
-        return cls(**data)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Genotype":
-        """Read the JSON form."""
-        try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UsageError(f"The genotype is not valid JSON ({error}). Received: {_short(text)}") from None
-        return cls.from_dict(data)
-
     def __str__(self) -> str:
         """The form that DARTS code prints: `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`."""
-        fields = ", ".join(f"{name}={_python_form(getattr(self, name))}" for name in _FIELDS)
+        fields = ", ".join(f"{name}={_python_form(getattr(self, name))}" for name in self.fields)
         return f"Genotype({fields})"
 
     @classmethod
-    def from_string(cls, text: str) -> "Genotype":
-        """Read what DARTS code prints, `range(2, 6)` included. The text is parsed, never evaluated."""
-        problem = f"Not a genotype of the form Genotype(normal=[...], ...). Received: {_short(text)}"
-        if not isinstance(text, str) or len(text) > 20_000:
-            raise UsageError(problem)
+    def parse(cls, text: str) -> "CellGenotype | None":
+        """Read what DARTS code prints, `range(2, 6)` included."""
+        if not text.startswith("Genotype("):
+            return None
+        problem = f"Not a genotype of the form Genotype(normal=[...], ...). Received: {shortened(text)}"
         try:
-            call = ast.parse(text.strip(), mode="eval").body
+            call = ast.parse(text, mode="eval").body
             if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "Genotype" or call.args:
                 raise UsageError(problem)
             return cls.from_dict({keyword.arg: _literal(keyword.value) for keyword in call.keywords})
         except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
             raise error if isinstance(error, UsageError) else UsageError(problem) from None
+
+
+def short_name(primitive: str) -> str:
+    """ "sep3" for "sep_conv_3x3", "max" for "max_pool_3x3", "skip" for "skip_connect"."""
+    kind, *rest = primitive.split("_")
+    size = rest[-1][0] if len(rest) == 2 and rest[0] == "conv" else ""
+    return kind + size if kind in ("sep", "dil", "max", "avg", "skip") else primitive
 
 
 def _literal(node: ast.expr):
@@ -116,13 +119,13 @@ def _literal(node: ast.expr):
 def _entries(cell: str, entries) -> Entries:
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries or len(entries) % 2:
         raise UsageError(
-            f"'{cell}' of a genotype lists two [operation, state] entries a node. Received: {_short(entries)}"
+            f"'{cell}' of a genotype lists two [operation, state] entries a node. Received: {shortened(entries)}"
         )
     result = []
     for index, entry in enumerate(entries):
         pair = tuple(entry) if isinstance(entry, Sequence) and not isinstance(entry, str) else ()
         if len(pair) != 2 or not isinstance(pair[0], str) or type(pair[1]) is not int:
-            raise UsageError(f"Entry {index} of '{cell}' must be [operation, state]. Received: {_short(entry)}")
+            raise UsageError(f"Entry {index} of '{cell}' must be [operation, state]. Received: {shortened(entry)}")
         node = index // 2 + 2
         if not 0 <= pair[1] < node:
             raise UsageError(
@@ -138,16 +141,11 @@ def _concat(field: str, states, nodes: int) -> tuple[int, ...]:
         states = list(states)
     valid = isinstance(states, Sequence) and not isinstance(states, str) and len(states) > 0
     if not valid or any(type(state) is not int or not 0 <= state < nodes + 2 for state in states):
-        raise UsageError(f"'{field}' lists states in 0..{nodes + 1}. Received: {_short(states)}")
+        raise UsageError(f"'{field}' lists states in 0..{nodes + 1}. Received: {shortened(states)}")
     if len(set(states)) != len(states):
-        raise UsageError(f"'{field}' must not repeat a state. Received: {_short(states)}")
+        raise UsageError(f"'{field}' must not repeat a state. Received: {shortened(states)}")
     return tuple(states)
 
 
 def _python_form(value) -> str:
     return repr([tuple(item) if isinstance(item, tuple) else item for item in value])
-
-
-def _short(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -12,14 +12,15 @@ from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce, Identity, uniform_fan_in
 from dartsminus_tf.ops.norm import BatchNorm
 from dartsminus_tf.ops.registry import build_primitive, primitive_names
-from dartsminus_tf.spaces.darts.genotype import Genotype
+from dartsminus_tf.spaces.darts.genotype import CellGenotype
 from dartsminus_tf.spaces.darts.plan import CellPlan, check_image_size, plan_cells, reduction_layers
+from dartsminus_tf.spaces.network import DerivedNetwork
 
 STEMS = ("cifar", "imagenet")
 
 
 def build_network(
-    genotype: Genotype,
+    genotype: CellGenotype,
     channels: int = 36,
     layers: int = 20,
     num_classes: int = 10,
@@ -30,7 +31,7 @@ def build_network(
     """The network of `genotype`, built on its first call.
 
     Args:
-        genotype: a `Genotype`.
+        genotype: two cells.
         channels: width of the first cells' states; even.
         layers: number of cells, at least 3.
         num_classes: of the data set.
@@ -48,7 +49,7 @@ def build_network(
 class Cell(keras.layers.Layer):
     """One cell: `(s0, s1) -> [N, H', W', len(concat) * C]`."""
 
-    def __init__(self, genotype: Genotype, plan: CellPlan, **kwargs):
+    def __init__(self, genotype: CellGenotype, plan: CellPlan, **kwargs):
         super().__init__(**kwargs)
         self.plan = plan
         kind = "reduce" if plan.reduction else "normal"
@@ -138,35 +139,23 @@ class AuxiliaryHead(keras.layers.Layer):
         return self.classifier(tf.nn.relu(self.norm(x, training=training)))
 
 
-class Network(keras.Model):
-    """A derived network; see `build_network`.
+class Network(DerivedNetwork):
+    """A derived network of DARTS cells; see `build_network`.
 
-    Attributes:
-        drop_path_rate: scalar variable in [0, 1), used in training only; None without drop path.
-        image_size: (height, width) that it was built for.
+    Levels of `features` are 3, 4, 5 after the ImageNet stem and 0, 1, 2 after the CIFAR stem.
     """
 
+    space = "darts"
+
     def __init__(self, genotype, channels, layers, num_classes, stem, auxiliary, drop_path=0.0, **kwargs):
-        super().__init__(**kwargs)
-        if not isinstance(genotype, Genotype):
-            raise UsageError(
-                f"genotype must be a Genotype (see Genotype.from_json). Received: {type(genotype).__name__}"
-            )
+        super().__init__(genotype, num_classes, **kwargs)
         genotype.check_primitives(primitive_names(), "the registry of operations")
         if stem not in STEMS:
             raise UsageError(f"stem must be one of {', '.join(STEMS)}. Received: {stem!r}")
         if not 0 <= drop_path < 1:
             raise UsageError(f"drop_path must be in [0, 1). Received: {drop_path}")
-        if num_classes < 1:
-            raise UsageError(f"num_classes must be at least 1. Received: {num_classes}")
-        self.genotype, self.channels, self.num_layers, self.num_classes = (
-            genotype,
-            channels,
-            layers,
-            num_classes,
-        )
-        self.stem_kind, self.auxiliary = stem, auxiliary
-        self.initial_drop_path, self.image_size = drop_path, None
+        self.channels, self.num_layers = channels, layers
+        self.stem_kind, self.auxiliary, self.initial_drop_path = stem, auxiliary, drop_path
         imagenet = stem == "imagenet"
         stem_channels = channels if imagenet else 3 * channels
         concat = {"normal": len(genotype.normal_concat), "reduce": len(genotype.reduce_concat)}
@@ -191,7 +180,6 @@ class Network(keras.Model):
         if self.auxiliary_head is not None:
             sides = [size and size // (4 * self.cell_stride) for size in self.image_size]
             self.auxiliary_head.build((None, *sides, self._output_channels(self._auxiliary_cell)))
-        self.drop_path_rate = None
         if self.initial_drop_path:
             start = keras.initializers.Constant(self.initial_drop_path)
             self.drop_path_rate = self.add_weight(
@@ -233,16 +221,11 @@ class Network(keras.Model):
         return logits
 
     def features(self, x, training=False) -> dict[str, tf.Tensor]:
-        """The last output at each stride: {"level": [N, H / 2**level, W / 2**level, C]}, without drop path.
-
-        Levels are 3, 4, 5 after the ImageNet stem and 0, 1, 2 after the CIFAR stem.
-        """
         outputs = self.cell_outputs(x, training)
         return {level: outputs[index] for level, index in self._level_cells.items()}
 
     @property
     def levels(self) -> dict[str, dict[str, int]]:
-        """{"level": {"channels": ..., "stride": 2**level}} of `features`."""
         return {
             level: {"channels": self._output_channels(index), "stride": 2 ** int(level)}
             for level, index in self._level_cells.items()
@@ -257,7 +240,6 @@ class Network(keras.Model):
 
     @property
     def backbone_variables(self) -> list[keras.Variable]:
-        """The variables that `features` uses: all but those of the classifier and the auxiliary head."""
         return [variable for layer in (self.stem, *self.cells) for variable in layer.variables]
 
     def get_config(self):
@@ -270,8 +252,3 @@ class Network(keras.Model):
             "auxiliary": self.auxiliary,
             "drop_path": self.initial_drop_path,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        return cls(Genotype.from_dict(config.pop("genotype")), **config)

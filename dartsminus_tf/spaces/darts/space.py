@@ -6,7 +6,7 @@ A cell has two inputs (states 0 and 1) and four nodes (states 2 to 5); every nod
 from dataclasses import dataclass
 
 from dartsminus_tf.ops.candidates import Edge
-from dartsminus_tf.spaces.darts.options import SupernetOptions
+from dartsminus_tf.spaces.options import SupernetOptions
 
 NODES = 4
 

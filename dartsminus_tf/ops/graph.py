@@ -1,0 +1,99 @@
+"""A searched cell's graph: nodes that sum mixed operations of the states before them."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.ops import functional as fn
+from dartsminus_tf.ops.candidates import Candidate, Edge
+from dartsminus_tf.ops.mixed import MixedEdges
+from dartsminus_tf.ops.source import NodeSum, Source, Term, Weight
+
+
+class MixedGraph(keras.layers.Layer):
+    """`(inputs, weights, beta) -> [every state]`: the inputs, then the nodes in order.
+
+    With partial channels a node is shuffle(concat(sum of o(x[first C/K channels]), sum of the others)): the shuffle is
+    the same on every edge, so it is done once a node.
+
+    Args:
+        edges: in the order of alpha's rows; all edges that leave a state have the same stride.
+        primitives: for every edge, the names of its candidates, in the order of alpha's columns.
+        channels: width C of every state.
+        auxiliary: the auxiliary operation of each edge: "skip", "conv1" or None.
+        partial_channels: K; operations see C / K channels.
+        skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
+        kinds: candidate classes of primitives that are not those of `ops.candidates`.
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        primitives: Sequence[Sequence[str]],
+        channels: int,
+        auxiliary: str | None = "skip",
+        partial_channels: int = 1,
+        skip_dropout: keras.layers.Layer | None = None,
+        kinds: Mapping[str, type[Candidate]] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.edges, self.channels, self.groups = list(edges), channels, partial_channels
+        self.sampled = channels // partial_channels
+        self.nodes = sorted({edge.target for edge in self.edges})
+        self.strides = {edge.source: edge.stride for edge in self.edges}
+        self.mixed_edges = MixedEdges(self.edges, primitives, self.sampled, auxiliary, skip_dropout, kinds)
+
+    def build(self, input_shape=None):
+        self.mixed_edges.build()
+
+    def call(self, inputs, weights, beta, edge_weights=None, training=False):
+        """`inputs` are states [N, H, W, C], `weights` [edges, candidates] softmax(alpha), `beta` a scalar,
+        `edge_weights` [edges] or None."""
+        betas = tf.fill([len(self.edges)], beta)
+        if edge_weights is not None:
+            weights, betas = weights * edge_weights[:, None], betas * edge_weights
+        weights, betas = self._spread(weights), [row[0] for row in self._spread(betas[:, None])]
+        bypass_weights = [None] * len(self.edges) if edge_weights is None else tf.unstack(edge_weights)
+        mixed, close = self.mixed_edges.open(training)
+        states = list(inputs)
+        sources = [self._source(x, self.strides[index]) for index, x in enumerate(states)]
+        for node in self.nodes:
+            total, bypass = NodeSum(), NodeSum()
+            for index, edge in enumerate(self.edges):
+                if edge.target == node:
+                    source, past = sources[edge.source]
+                    mixed[index](source, weights[index], betas[index], total)
+                    bypass.add(Term(past, bypass_weights[index]) if past is not None else None)
+            x = total.total()
+            if self.groups > 1:
+                x = fn.channel_shuffle(tf.concat([x, bypass.total()], axis=-1), self.groups)
+            states.append(x)
+            if node in self.strides:
+                sources.append(self._source(x, self.strides[node]))
+        close()
+        return states
+
+    def _source(self, x, stride: int) -> tuple[Source, tf.Tensor | None]:
+        """What the operations see of state `x`, and what passes by them (2x2 max pooled where edges have stride 2)."""
+        if self.groups == 1:
+            return Source(x, stride), None
+        seen, past = tf.split(x, [self.sampled, self.channels - self.sampled], axis=-1)
+        return Source(seen, stride), past if stride == 1 else tf.nn.max_pool2d(past, 2, 2, "VALID")
+
+    def _spread(self, weights: tf.Tensor) -> list[list[Weight]]:
+        """`weights` [edges, candidates] one by one."""
+        scalars = [tf.unstack(edge) for edge in tf.unstack(weights)]
+        spread = [tf.unstack(edge) for edge in tf.unstack(tf.tile(weights[..., None], [1, 1, self.sampled]))]
+        return [list(map(Weight, *edge)) for edge in zip(scalars, spread, strict=True)]
+
+
+def normalise_edges(edge_alpha: tf.Tensor, edges: Sequence[Edge]) -> tf.Tensor:
+    """Softmax of `edge_alpha` [edges] over the edges that enter each node (PC-DARTS' edge normalization).
+
+    `edges` are in the order of their nodes.
+    """
+    targets = [edge.target for edge in edges]
+    parts = tf.split(edge_alpha, [targets.count(node) for node in sorted(set(targets))])
+    return tf.concat([tf.nn.softmax(part) for part in parts], axis=0)

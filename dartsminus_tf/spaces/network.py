@@ -1,0 +1,77 @@
+"""What derived networks of all families have in common: what training, export and detection ask of a network."""
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.genotype import Genotype
+
+
+def build_network(
+    genotype: Genotype,
+    channels: int | None = None,
+    layers: int | None = None,
+    num_classes: int = 10,
+    **options,
+) -> "DerivedNetwork":
+    """The network of `genotype`, built on its first call.
+
+    Args:
+        genotype: of any family.
+        channels: width of the first cells; by default the paper's for the family.
+        layers: number of cells (NAS-Bench-201: cells a stage); by default the paper's for the family.
+        num_classes: of the data set.
+        options: those of the family's own `build_network`, see `spaces.darts.network`, `spaces.nasbench201.network`.
+
+    Raises:
+        UsageError: on options that make no network, or that the family lacks.
+    """
+    if not isinstance(genotype, Genotype):
+        raise UsageError(f"genotype must be a Genotype (see Genotype.from_json). Received: {type(genotype).__name__}")
+    sizes = {"channels": channels, "layers": layers}
+    given = {name: value for name, value in sizes.items() if value is not None}
+    return genotype.build_network(num_classes=num_classes, **given, **options)
+
+
+class DerivedNetwork(keras.Model):
+    """Base of every derived network: `model(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
+
+    Attributes:
+        space: the family's name.
+        genotype, num_classes: what it was made from.
+        image_size: (height, width) that it was built for; None before.
+        auxiliary: whether `model(x, training=True)` returns (logits, auxiliary logits).
+        auxiliary_head: the layer that makes them; None without.
+        drop_path_rate: scalar variable in [0, 1), used in training only; None without drop path.
+    """
+
+    space = ""
+    auxiliary = False
+    auxiliary_head = None
+    drop_path_rate = None
+
+    def __init__(self, genotype: Genotype, num_classes: int, **kwargs):
+        super().__init__(**kwargs)
+        if num_classes < 1:
+            raise UsageError(f"num_classes must be at least 1. Received: {num_classes}")
+        self.genotype, self.num_classes, self.image_size = genotype, num_classes, None
+
+    def features(self, x: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """The last output at each stride: {"level": [N, H / 2**level, W / 2**level, C]}, without drop path."""
+        raise NotImplementedError
+
+    @property
+    def levels(self) -> dict[str, dict[str, int]]:
+        """{"level": {"channels": ..., "stride": 2**level}} of `features`."""
+        raise NotImplementedError
+
+    @property
+    def backbone_variables(self) -> list[keras.Variable]:
+        """The variables that `features` uses: all but those of the classifier and the auxiliary head."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config):
+        """The network whose `get_config` gave `config`; of any family where called on `DerivedNetwork`."""
+        config = dict(config)
+        return build_network(Genotype.from_dict(config.pop("genotype")), **config)
