@@ -9,6 +9,7 @@ from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
 from detection import manifest as manifest_lib
+from detection import stages
 from detection.errors import DetectionError
 
 
@@ -38,6 +39,8 @@ class SavedModelBackbone(tf_keras.Model):
       l2_regularizer: applied to kernels (rank above 1), which Model Garden's own regularizer cannot
         reach inside a SavedModel. None adds nothing.
       freeze_batch_norm: train the weights with the moving statistics fixed (for very small batches).
+      frozen_level: fix every variable that this level and lower ones are computed from; needs
+        `freeze_batch_norm`, because the `train` endpoint moves the statistics of all stages.
       input_mean, input_std: what the arriving images were normalised with.
 
     Raises:
@@ -51,6 +54,7 @@ class SavedModelBackbone(tf_keras.Model):
         input_size: tuple[int, int],
         l2_regularizer: tf_keras.regularizers.Regularizer | None = None,
         freeze_batch_norm: bool = False,
+        frozen_level: int | None = None,
         input_mean: tuple[float, ...] = preprocess_ops.MEAN_NORM,
         input_std: tuple[float, ...] = preprocess_ops.STDDEV_NORM,
         **kwargs,
@@ -62,13 +66,21 @@ class SavedModelBackbone(tf_keras.Model):
         self._scale, self._offset = _affine(input_mean, input_std, manifest)
         self._endpoints = _load(manifest)
         self._trained, self._moving = _variable_lists(self._endpoints.loaded, manifest)
+        self._frozen: set = set()
         self._check_features()
+        if frozen_level is not None:
+            self._freeze_up_to(frozen_level)
         self._output_specs = {
             str(level): tf.TensorShape([None, input_size[0] // 2**level, input_size[1] // 2**level, channels])
             for level, channels in manifest.channels.items()
         }
         if l2_regularizer is not None:
             self.add_loss(lambda: self._l2_loss(l2_regularizer))
+
+    def _freeze_up_to(self, level: int) -> None:
+        if not self._freeze_batch_norm:
+            raise DetectionError("frozen_level needs freeze_batch_norm=true. Received: freeze_batch_norm=false")
+        self._frozen = {v.ref() for v in stages.variables_up_to(self._endpoints.serve, self._trained, level)}
 
     def _l2_loss(self, regularizer: tf_keras.regularizers.Regularizer) -> tf.Tensor:
         kernels = [v for v in self.trainable_weights if v.shape.rank > 1]
@@ -101,12 +113,13 @@ class SavedModelBackbone(tf_keras.Model):
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         """The SavedModel's `backbone_trainable`, unless frozen; never its classifier."""
-        return list(self._trained) if self.trainable else []
+        return [v for v in self._trained if v.ref() not in self._frozen] if self.trainable else []
 
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
-        """Moving statistics, and everything once frozen."""
-        return list(self._moving) if self.trainable else list(self._trained) + list(self._moving)
+        """Moving statistics, frozen stages, and everything once frozen."""
+        fixed = [v for v in self._trained if v.ref() in self._frozen] if self.trainable else list(self._trained)
+        return fixed + list(self._moving)
 
 
 def _affine(mean, std, manifest: manifest_lib.Manifest) -> tuple[tf.Tensor, tf.Tensor]:
@@ -170,6 +183,7 @@ def build_dartsminus(input_specs, backbone_config, norm_activation_config, l2_re
         manifest_lib.read_manifest(config.saved_model),
         input_size=tuple(input_specs.shape[1:3]),
         l2_regularizer=l2_regularizer,
-        freeze_batch_norm=config.freeze_batch_norm,
+        freeze_batch_norm=bool(config.freeze_batch_norm),
+        frozen_level=config.frozen_level,
         name="backbone",
     )

@@ -1,56 +1,128 @@
-"""COCO's numbers by class and by name, from detections and an annotation file."""
+"""COCO's numbers from detections and ground truth, by pycocotools."""
 
 import contextlib
+import copy
+import dataclasses
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-from official.vision.evaluation import coco_utils
-from pycocotools import cocoeval
+from pycocotools import coco, cocoeval
 
-# result.json's names of what Model Garden's evaluator returns
+from detection.errors import DetectionError
+
+# result.json's names, and the ones that papers and logs use
 NAMES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "aps": "APs", "apm": "APm", "apl": "APl"}
+_ALL_AREAS, _IOU_50, _IOU_75 = 0, 0, 5
 
 
-def named_metrics(evaluator_output: Mapping[str, Any]) -> dict[str, float | None]:
-    """`{"ap": ..., ...}` in [0, 1]; None where COCO says -1: the set has no box of that size."""
-    metrics = {}
-    for name, key in NAMES.items():
-        value = float(np.asarray(evaluator_output[key]))
-        metrics[name] = None if value < 0 else round(value, 6)
-    return metrics
+@dataclasses.dataclass(frozen=True)
+class ClassResult:
+    """One category: its id in the annotation file, name, AP and AP50 (None without boxes), and box count."""
+
+    category_id: int
+    name: str
+    ap: float | None
+    ap50: float | None
+    boxes: int
 
 
-def per_class_ap(annotation_file: str, predictions: list[dict]) -> dict[str, dict[str, float | None]]:
-    """AP and AP50 of each class, which upstream pycocotools computes but does not report.
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
 
-    `COCOeval.eval["precision"]` is `[IoU 0.5..0.95, recall 0..1, class, area, detections]`; AP is the mean
-    over IoU and recall, -1 entries (no such box) left out.
+    Attributes:
+      metrics: `{"ap": ..., ...}` in [0, 1]; None where the set has no box of that size.
+      classes: one entry a category, in the order of ids.
+      precision: `[10, 101, classes]`, IoU thresholds 0.50 to 0.95 by recall 0 to 1; -1 for a class
+        without boxes.
+      detections: the COCO result entries that were evaluated.
+      images: number of images evaluated.
+    """
+
+    metrics: dict[str, float | None]
+    classes: list[ClassResult]
+    precision: np.ndarray
+    detections: list[dict]
+    images: int
+
+    @property
+    def per_class(self) -> dict[str, dict[str, float | None]]:
+        """`{name: {"ap": ..., "ap50": ...}}`."""
+        return {entry.name: {"ap": entry.ap, "ap50": entry.ap50} for entry in self.classes}
+
+
+def load_ground_truth(annotation_file: str) -> coco.COCO:
+    """pycocotools' index of an instances JSON."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints while it loads
+        return coco.COCO(annotation_file)
+
+
+def evaluate(
+    ground_truth: coco.COCO, detections: list[dict], image_ids: Iterable[int], max_detections: int = 100
+) -> Evaluation:
+    """COCO's bounding-box evaluation.
+
+    `COCOeval.eval["precision"]` is `[IoU 0.5..0.95, recall 0..1, class, area, detections]`; an AP is the mean
+    over a slice of it, -1 entries (no such box) left out.
 
     Args:
-      annotation_file: instances JSON.
-      predictions: entries of the evaluator's last evaluation.
+      ground_truth: see `load_ground_truth`.
+      detections: entries with `image_id`, `category_id`, `bbox` [x, y, width, height] in pixels, `score`.
+      image_ids: the images to evaluate. An image without a detection counts all its boxes as missed, so
+        the ids cannot be read off the detections.
+      max_detections: best detections an image that count, 100 in COCO.
 
-    Returns:
-      `{class name: {"ap": ..., "ap50": ...}}`, None for a class without boxes among the evaluated images.
+    Raises:
+      DetectionError: an image that the annotations do not know.
     """
+    image_ids = sorted({int(image) for image in image_ids})
+    unknown = [image for image in image_ids if image not in ground_truth.imgs]
+    if unknown:
+        raise DetectionError(f"task.annotation_file knows all but {len(unknown)} images. Received: id {unknown[0]}")
     with contextlib.redirect_stdout(io.StringIO()):
-        ground_truth = coco_utils.COCOWrapper(eval_type="box", annotation_file=annotation_file)
-        evaluation = cocoeval.COCOeval(ground_truth, ground_truth.loadRes(predictions), iouType="bbox")
-        evaluation.params.imgIds = sorted({int(p["image_id"]) for p in predictions})
+        evaluation = cocoeval.COCOeval(ground_truth, _results(ground_truth, detections), iouType="bbox")
+        evaluation.params.imgIds = image_ids
+        evaluation.params.maxDets = [1, 10, max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"]
-    return {
-        str(ground_truth.cats[category].get("name", category)): {
-            "ap": _mean(precision[:, :, index, 0, -1]),
-            "ap50": _mean(precision[0, :, index, 0, -1]),
-        }
-        for index, category in enumerate(evaluation.params.catIds)
+    precision = evaluation.eval["precision"][..., -1]
+    whole = precision[..., _ALL_AREAS]
+    metrics = {
+        "ap": _mean(whole),
+        "ap50": _mean(whole[_IOU_50]),
+        "ap75": _mean(whole[_IOU_75]),
+        **{name: _mean(precision[..., area]) for area, name in enumerate(("aps", "apm", "apl"), start=1)},
     }
+    classes = _class_results(ground_truth, evaluation.params.catIds, image_ids, whole)
+    return Evaluation(metrics, classes, whole, detections, len(image_ids))
+
+
+def _results(ground_truth: coco.COCO, detections: list[dict]) -> coco.COCO:
+    if detections:
+        return ground_truth.loadRes(copy.deepcopy(detections))  # it writes into the entries
+    empty = coco.COCO()  # loadRes fails on an empty list
+    empty.dataset = {"images": list(ground_truth.imgs.values()), "categories": [], "annotations": []}
+    empty.createIndex()
+    return empty
+
+
+def _class_results(ground_truth: coco.COCO, categories, image_ids, precision: np.ndarray) -> list[ClassResult]:
+    results = []
+    for index, category in enumerate(categories):
+        name = str(ground_truth.cats[category].get("name", category))
+        boxes = len(ground_truth.getAnnIds(imgIds=image_ids, catIds=[category], iscrowd=False))
+        ap, ap50 = _mean(precision[:, :, index]), _mean(precision[_IOU_50, :, index])
+        results.append(ClassResult(int(category), name, ap, ap50, boxes))
+    return results
 
 
 def _mean(values: np.ndarray) -> float | None:
     present = values[values > -1]
-    return round(float(present.mean()), 6) if present.size else None
+    return float(present.mean()) if present.size else None
+
+
+def metrics_line(metrics: dict[str, float | None]) -> str:
+    """`AP 0.412  AP50 0.733 ...`; n/a where the set has no such box."""
+    shown = {name: "n/a" if value is None else f"{value:.3f}" for name, value in metrics.items() if name in NAMES}
+    return "  ".join(f"{NAMES[name]} {value}" for name, value in shown.items())

@@ -1,6 +1,7 @@
 """Reads COCO instance annotations and repairs what can be repaired, counting each repair."""
 
 import collections
+import concurrent.futures
 import io
 import json
 import math
@@ -37,7 +38,9 @@ def load_annotations(path: str) -> dict:
     return coco
 
 
-def repair(coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] = iter) -> tuple[dict, dict[str, int]]:
+def repair(
+    coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] = iter, num_workers: int = 1
+) -> tuple[dict, dict[str, int]]:
     """Returns a data set that Model Garden's reader and pycocotools both understand, and the repairs made.
 
     Images without a readable file go, sizes follow the file, ids become unique positive integers (the
@@ -50,6 +53,7 @@ def repair(coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] 
       coco: as `load_annotations` returns it; not changed.
       image_dir: folder that `file_name` is relative to.
       progress: wraps the loop over images, e.g. to print.
+      num_workers: images looked at in parallel.
 
     Raises:
       DetectionError: no image or no category is left.
@@ -57,7 +61,7 @@ def repair(coco: dict, image_dir: str, progress: Callable[[Iterable], Iterable] 
     counts: collections.Counter = collections.Counter()
     _require_some_image(coco["images"], image_dir)
     categories, category_ids = _repair_categories(coco["categories"], counts)
-    images, image_ids = _repair_images(coco["images"], Path(image_dir), counts, progress)
+    images, image_ids = _repair_images(coco["images"], Path(image_dir), counts, progress, num_workers)
     if not images:
         raise DetectionError(f"--image_dir has no readable image. Received: {image_dir!r}")
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
@@ -91,31 +95,40 @@ def _repair_categories(entries: list[dict], counts: collections.Counter) -> tupl
     return list(kept.values()), {old: entry["id"] for old, entry in kept.items()}
 
 
-def _repair_images(entries, image_dir: Path, counts, progress) -> tuple[list[dict], dict]:
-    kept, ids, files = [], {}, set()
+def _repair_images(entries, image_dir: Path, counts, progress, num_workers: int) -> tuple[list[dict], dict]:
+    kept, ids, numbers, files = [], {}, set(), set()
     next_free = max([_as_int(e.get("id")) or 0 for e in entries] + [0]) + 1
-    for entry in progress(entries):
-        original, name = entry.get("id"), entry.get("file_name")
-        if not isinstance(name, str) or not isinstance(original, int | str):
-            counts["image_malformed"] += 1
-        elif original in ids or name in files:
-            counts["image_duplicate"] += 1
-        elif not (image_dir / name).is_file():
-            counts["image_missing"] += 1
-        elif (size := _readable_size(image_dir / name)) is None:
-            counts["image_unreadable"] += 1
-        else:
-            number = _as_int(original)
-            if number is None or number in ids.values():
-                number, next_free = next_free, next_free + 1
-                counts["image_id_renumbered"] += 1
-            if (entry.get("width"), entry.get("height")) != size:
-                counts["image_size_corrected"] += 1
-            ids[original] = number
-            files.add(name)
-            image = {"id": number, "file_name": name, "width": size[0], "height": size[1]}
-            kept.append(image if number == original else image | {"original_id": original})
+    with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
+        sizes = pool.map(lambda entry: _size_or_fault(entry, image_dir), entries)
+        for entry, size in zip(progress(entries), sizes, strict=True):
+            original, name = entry.get("id"), entry.get("file_name")
+            if isinstance(size, str):
+                counts[size] += 1
+            elif original in ids or name in files:
+                counts["image_duplicate"] += 1
+            else:
+                number = _as_int(original)
+                if number is None or number in numbers:
+                    number, next_free = next_free, next_free + 1
+                    counts["image_id_renumbered"] += 1
+                if (entry.get("width"), entry.get("height")) != size:
+                    counts["image_size_corrected"] += 1
+                ids[original] = number
+                numbers.add(number)
+                files.add(name)
+                image = {"id": number, "file_name": name, "width": size[0], "height": size[1]}
+                kept.append(image if number == original else image | {"original_id": original})
     return kept, ids
+
+
+def _size_or_fault(entry: dict, image_dir: Path) -> tuple[int, int] | str:
+    """(width, height) of the image that an entry names, or what is wrong with it."""
+    name = entry.get("file_name")
+    if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
+        return "image_malformed"
+    if not (image_dir / name).is_file():
+        return "image_missing"
+    return _readable_size(image_dir / name) or "image_unreadable"
 
 
 def _readable_size(path: Path) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from official.modeling import hyperparams
 from official.vision.configs import backbones, retinanet
 
 EXPERIMENT = "retinanet_dartsminus"
+SMALL_BATCH = 8  # images a device, below which batch statistics are too noisy to train on
 
 
 @dataclasses.dataclass
@@ -17,12 +18,17 @@ class DartsMinus(hyperparams.Config):
     Attributes:
       saved_model: folder with `saved_model.pb` and `manifest.json`.
       l2_weight_decay: L2 on the backbone's convolution kernels; None takes `task.losses.l2_weight_decay`.
-      freeze_batch_norm: keep the moving statistics while the weights train.
+      freeze_batch_norm: keep the moving statistics while the weights train; None does so where fewer than
+        `SMALL_BATCH` images meet on a device.
+      frozen_level: keep everything fixed that this level and lower ones are computed from; None trains all.
+      learning_rate_multiplier: the backbone's learning rate as a multiple of the trainer's.
     """
 
     saved_model: str = ""
     l2_weight_decay: float | None = None
-    freeze_batch_norm: bool = False
+    freeze_batch_norm: bool | None = None
+    frozen_level: int | None = None
+    learning_rate_multiplier: float = 1.0
 
 
 @dataclasses.dataclass
@@ -53,16 +59,17 @@ def retinanet_dartsminus() -> cfg.ExperimentConfig:
     """`retinanet_resnetfpn_coco` with our backbone.
 
     Departures, each of which would hurt silently: float32 input and no mixed precision (the SavedModel is
-    float32), no ResNet checkpoint, `drop_remainder=False` in evaluation (Model Garden evaluates only images
-    it has seen, so a dropped batch would leave the AP without a word), one device unless asked. Suppression
-    is `batched`, a CPU kernel: the default `v2`, made for TPUs, compares 5,000 boxes with 5,000 for each of
-    90 classes, several seconds an image on a CPU.
+    float32), no ResNet checkpoint, `drop_remainder=False` in evaluation (a dropped batch would leave the AP
+    without a word), no data unless named, one device unless asked. Suppression is `batched`, a CPU kernel: the
+    default `v2`, made for TPUs, compares 5,000 boxes with 5,000 for each of 90 classes, several seconds an image
+    on a CPU.
     """
     recipe = retinanet.retinanet_resnetfpn_coco()
     base = recipe.task
     base.model.detection_generator.nms_version = "batched"
     base.train_data.dtype = base.validation_data.dtype = "float32"
     base.validation_data.drop_remainder = False
+    base.train_data.input_path = base.validation_data.input_path = ""
     model = RetinaNet(
         num_classes=base.model.num_classes,
         input_size=list(base.model.input_size),
@@ -76,7 +83,7 @@ def retinanet_dartsminus() -> cfg.ExperimentConfig:
         losses=base.losses,
         train_data=base.train_data,
         validation_data=base.validation_data,
-        annotation_file=base.annotation_file,
+        annotation_file="",
     )
     recipe.trainer.validation_steps = -1
     return cfg.ExperimentConfig(

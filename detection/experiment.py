@@ -2,12 +2,16 @@
 
 import glob
 import json
+import math
+import os
+import re
 from typing import Any
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
+from official.modeling import performance
 
-from detection import configs, manifest
+from detection import coco_examples, configs, manifest, tfds_coco
 from detection.errors import DetectionError
 
 _SEQUENCE = (list, tuple)
@@ -26,8 +30,17 @@ def build_experiment(settings: dict) -> cfg.ExperimentConfig:
         params.validate()
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise DetectionError(f"the config is not valid: {error}") from None
+    _resolve(params)
     check_experiment(params)
     return params
+
+
+def _resolve(params: cfg.ExperimentConfig) -> None:
+    """Fills in what depends on other fields, so that the saved config says what was used."""
+    backbone = params.task.model.backbone.dartsminus
+    if backbone.freeze_batch_norm is None:
+        images = params.task.train_data.global_batch_size // max(1, params.runtime.num_gpus)
+        backbone.freeze_batch_norm = images < configs.SMALL_BATCH
 
 
 def _check_known(config: Any, settings: dict, prefix: str) -> None:
@@ -92,6 +105,8 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
         _require(getattr(trainer, name) >= 1, f"trainer.{name} must be at least 1", getattr(trainer, name))
     for name in ("train_data", "validation_data"):
         data = getattr(params.task, name)
+        both = bool(data.tfds_name) and bool(data.input_path)
+        _require(not both, f"task.{name} takes input_path or tfds_name, not both", data.input_path)
         _require(
             data.global_batch_size >= 1,
             f"task.{name}.global_batch_size must be at least 1",
@@ -112,6 +127,35 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
     if model.backbone.type == "dartsminus":
         backbone = manifest.read_manifest(model.backbone.dartsminus.saved_model)
         manifest.check_levels(backbone, model.min_level, model.max_level)
+        _check_fine_tuning(model.backbone.dartsminus, backbone.levels)
+    _check_precision(params)
+
+
+def _check_fine_tuning(backbone: configs.DartsMinus, levels: list[int]) -> None:
+    name = "task.model.backbone.dartsminus"
+    frozen, level = backbone.freeze_batch_norm, backbone.frozen_level
+    _require(isinstance(frozen, bool), f"{name}.freeze_batch_norm must be true, false or null", frozen)
+    rate = backbone.learning_rate_multiplier
+    _require(0 < rate < math.inf, f"{name}.learning_rate_multiplier must be above 0 (task.freeze_backbone)", rate)
+    decay = backbone.l2_weight_decay
+    valid = decay is None or (isinstance(decay, int | float) and not isinstance(decay, bool) and 0 <= decay < math.inf)
+    _require(valid, f"{name}.l2_weight_decay must be at least 0 or null", decay)
+    if level is not None:
+        known = isinstance(level, int) and not isinstance(level, bool) and level in levels
+        _require(known, f"{name}.frozen_level must be one of the backbone's levels {levels} or null", level)
+        _require(frozen, f"{name}.frozen_level needs freeze_batch_norm=true", frozen)
+
+
+def _check_precision(params: cfg.ExperimentConfig) -> None:
+    precision = params.runtime.mixed_precision_dtype
+    known = ("float32", "bfloat16", "float16")
+    _require(precision in known, f"runtime.mixed_precision_dtype must be one of {', '.join(known)}", precision)
+    averaged = params.trainer.optimizer_config.ema is not None
+    rule = "trainer.optimizer_config.ema works with float32 and bfloat16 only (runtime.mixed_precision_dtype)"
+    _require(not (averaged and precision == "float16"), rule, precision)  # Model Garden loses the average there
+    for name in ("train_data", "validation_data"):
+        dtype = getattr(params.task, name).dtype
+        _require(dtype == "float32", f"task.{name}.dtype must be float32; the network casts", dtype)
 
 
 def _require(holds: bool, rule: str, received: Any) -> None:
@@ -119,24 +163,55 @@ def _require(holds: bool, rule: str, received: Any) -> None:
         raise DetectionError(f"{rule}. Received: {received!r}")
 
 
-def check_data(params: cfg.ExperimentConfig, training: bool) -> dict:
-    """Checks that records and annotations exist and that every category has an output.
+def set_precision(params: cfg.ExperimentConfig) -> None:
+    """Sets the global policy that layers are built with; the backbone's SavedModel stays float32 inside."""
+    performance.set_mixed_precision_policy(params.runtime.mixed_precision_dtype)
+
+
+def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> dict:
+    """Checks that the data and its annotations exist and that every category has an output.
 
     Returns:
       The evaluation annotations (COCO instances JSON).
 
     Raises:
-      DetectionError: a pattern matches no file, or a category id is outside the model's classes.
+      DetectionError: a pattern matches no file, a file holds no detection records, or a category id is outside the
+        model's classes.
     """
     for name in ("train_data", "validation_data") if training else ("validation_data",):
-        for pattern in input_patterns(getattr(params.task, name).input_path):
-            _require(bool(glob.glob(pattern)), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
+        data = getattr(params.task, name)
+        if data.tfds_name:
+            tfds_coco.require_prepared(data)
+            continue
+        for pattern in input_patterns(data.input_path):
+            files = sorted(glob.glob(pattern))
+            _require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
+            rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
+            _require(coco_examples.is_readable(files[0]), rule, files[0])
+    use_tfds_annotations(params, model_dir, write=True)
     annotations = read_annotations(params.task.annotation_file)
     ids = [category["id"] for category in annotations["categories"]]
     rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"
     _require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
     _require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
     return annotations
+
+
+def use_tfds_annotations(params: cfg.ExperimentConfig, model_dir: str, write: bool) -> None:
+    """Where validation data are of TFDS, evaluates against a file in `model_dir`, unless the config names one.
+
+    Raises:
+      DetectionError: the set is not prepared.
+    """
+    data = params.task.validation_data
+    split = re.sub("[^0-9a-zA-Z]+", "_", data.tfds_split).strip("_")
+    path = os.path.join(model_dir, f"instances_{split}.json")
+    if not data.tfds_name or params.task.annotation_file not in ("", None, path):
+        return
+    params.task.annotation_file = path
+    if write and not os.path.isfile(path):
+        tfds_coco.require_prepared(data)
+        tfds_coco.write_annotations(data, path)
 
 
 def input_patterns(input_path: Any) -> list[str]:

@@ -1,102 +1,121 @@
-"""Predictions of a trained run: pictures and a COCO results file."""
+"""Predictions of a trained run: pictures, a COCO results file, and a detector for a server."""
 
-from collections.abc import Iterable
+import dataclasses
+import time
 from pathlib import Path
 
-import tensorflow as tf
-import tf_keras
 from official.core import config_definitions as cfg
-from official.core import task_factory
 
-from detection import atomic_files, draw, experiment, predictor
-from detection import task as _task  # noqa: F401  registers the task for our config
+from detection import atomic_files, checkpoints, draw, samples, serving
 from detection.errors import DetectionError
+from detection.labels import Labels, read_labels
 from detection.progress import ProgressLine
 
 
-def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tf_keras.Model:
-    """The run's RetinaNet with the weights of its latest checkpoint.
+@dataclasses.dataclass
+class Prediction:
+    """What `predict` did: where, how much, and at what rate without the first image (it builds the graph)."""
 
-    Raises:
-      DetectionError: no checkpoint, or one of another model.
-    """
-    checkpoint = tf.train.latest_checkpoint(model_dir)
-    if checkpoint is None:
-        raise DetectionError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
-    model = task_factory.get_task(params.task).build_model()
-    status = tf.train.Checkpoint(model=model).restore(checkpoint)
-    try:
-        status.expect_partial().assert_existing_objects_matched()
-    except AssertionError:
-        raise DetectionError(f"the checkpoint is of another model. Received: {checkpoint!r}") from None
-    return model
+    folder: str
+    images: int = 0
+    unreadable: int = 0
+    detections: int = 0
+    images_per_second: float = 0.0
 
 
-def make_predictor(params: cfg.ExperimentConfig, model: tf_keras.Model) -> predictor.Predictor:
-    """A predictor with the input size of the config."""
-    return predictor.Predictor(model, params.task.model.input_size, params.task.model.max_level)
+def make_detector(params: cfg.ExperimentConfig, model_dir: str) -> tuple[serving.Detector, Labels, int]:
+    """The latest checkpoint as a detector, its labels, and its step."""
+    labels = read_labels(params.task.annotation_file)
+    model, step = checkpoints.restored_model(params, model_dir)
+    return serving.Detector(model, params, labels), labels, step
 
 
-def contact_sheet(params: cfg.ExperimentConfig, model: tf_keras.Model, path: str, threshold: float, count: int = 6):
-    """Writes a PNG of the first `count` validation images, ground truth beside detections."""
-    names = category_names(params)
-    detect = make_predictor(params, model)
-    pictures = []
-    for sample in _validation_samples(params, count):
-        found = detect(sample.image).above(threshold)
-        pictures.append(draw.side_by_side(sample.image, found, names, sample.truth, side=320))
-    with atomic_files.replacing(path) as temporary:
-        draw.contact_sheet(pictures).save(temporary)
-
-
-def predict(params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float):
+def predict(
+    params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float
+) -> Prediction:
     """Runs the latest checkpoint on the validation set, or on `source` (an image or a folder of images).
 
     Writes to `model_dir/predictions/`: `<image>.png` for the first `num_pictures` images (boxes with a score
-    of at least `threshold`), and `results.json`, COCO results of all images with every detection.
+    of at least `threshold`), and `results.json`, COCO results of all images with every detection. Files that are no
+    readable image are named in `unreadable.json` and left out.
+
+    Raises:
+      DetectionError: no image at `source`, or none that can be read.
+    """
+    files = None if source is None else samples.image_files(source)
+    detect, labels, _ = make_detector(params, model_dir)
+    done = Prediction(str(Path(model_dir) / "predictions"))
+    unreadable, results, seconds = [], [], 0.0
+    names = {labels.original_category(number): name for number, name in labels.names.items()}
+    for file, sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
+        if sample is None:
+            unreadable.append(file)
+            continue
+        start = time.monotonic()
+        boxes = detect(sample.image)
+        seconds += time.monotonic() - start if done.images else 0.0
+        done.images += 1
+        image_id = sample.image_id if files else labels.image_ids.get(sample.image_id, sample.image_id)
+        extra = {"file_name": sample.name} if files else {}
+        results += [{"image_id": image_id} | extra | entry for entry in _entries(boxes)]
+        if done.images <= num_pictures:
+            _draw(Path(done.folder), sample, boxes.above(threshold), names, labels)
+    if not done.images:
+        raise DetectionError(f"--input holds no readable image. Received: {source!r}")
+    atomic_files.write_json(Path(done.folder) / "results.json", results, indent=None)
+    if unreadable:
+        atomic_files.write_json(Path(done.folder) / "unreadable.json", unreadable)
+    done.unreadable, done.detections = len(unreadable), len(results)
+    done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
+    return done
+
+
+def _samples(params: cfg.ExperimentConfig, files: list[Path] | None):
+    if files is None:
+        for sample in samples.data_samples(params.task.validation_data):
+            yield sample.name, sample
+    else:
+        for number, file in enumerate(files, start=1):
+            yield str(file), samples.file_sample(file, number)
+
+
+def _entries(boxes: draw.Boxes) -> list[dict]:
+    """COCO result entries of one image, `[x, y, w, h]` in pixels."""
+    return [
+        {
+            "category_id": int(category),
+            "bbox": [float(v) for v in (left, top, right - left, bottom - top)],
+            "score": float(score),
+        }
+        for (top, left, bottom, right), category, score in zip(boxes.yxyx, boxes.classes, boxes.scores, strict=True)
+    ]
+
+
+def _draw(folder: Path, sample: samples.Sample, boxes: draw.Boxes, names: dict[int, str], labels: Labels) -> None:
+    truth = sample.truth
+    if truth is not None:
+        truth = draw.Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
+    picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
+    with atomic_files.replacing(folder / f"{sample.name}.png") as temporary:
+        picture.save(temporary)
+
+
+def export(params: cfg.ExperimentConfig, model_dir: str, export_dir: str | None) -> str:
+    """Writes the latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `serving.export`.
 
     Returns:
-      (folder, number of images, number of detections).
+      The version's folder.
     """
-    detect = make_predictor(params, restored_model(params, model_dir))
-    names, folder = category_names(params), Path(model_dir) / "predictions"
-    category_ids, image_ids = original_ids(params)
-    results, images = [], 0
-    samples: Iterable = _validation_samples(params) if source is None else predictor.file_samples(source)
-    for images, sample in enumerate(ProgressLine("predict: images").over(samples), start=1):
-        boxes = detect(sample.image)
-        entries = predictor.coco_results(sample, boxes, category_ids)
-        if source is None:
-            entries = [entry | {"image_id": image_ids.get(sample.image_id, sample.image_id)} for entry in entries]
-        else:
-            entries = [entry | {"file_name": sample.name} for entry in entries]
-        results += entries
-        if images <= num_pictures:
-            picture = draw.side_by_side(sample.image, boxes.above(threshold), names, sample.truth, sample.name)
-            with atomic_files.replacing(folder / f"{sample.name}.png") as temporary:
-                picture.save(temporary)
-    atomic_files.write_json(folder / "results.json", results, indent=None)
-    return str(folder), images, len(results)
-
-
-def _validation_samples(params: cfg.ExperimentConfig, limit: int | None = None):
-    return predictor.record_samples(experiment.input_patterns(params.task.validation_data.input_path), limit)
-
-
-def category_names(params: cfg.ExperimentConfig) -> dict[int, str]:
-    """Names by category id; empty when the config has no annotation file."""
-    if not params.task.annotation_file:
-        return {}
-    categories = experiment.read_annotations(params.task.annotation_file)["categories"]
-    return {category["id"]: category.get("name", str(category["id"])) for category in categories}
-
-
-def original_ids(params: cfg.ExperimentConfig) -> tuple[dict, dict]:
-    """The data set's own ids of categories and images that prepare_coco had to renumber."""
-    if not params.task.annotation_file:
-        return {}, {}
-    annotations = experiment.read_annotations(params.task.annotation_file)
-    return tuple(
-        {entry["id"]: entry["original_id"] for entry in annotations[section] if "original_id" in entry}
-        for section in ("categories", "images")
-    )
+    detector, labels, step = make_detector(params, model_dir)
+    folder = Path(export_dir or Path(model_dir) / "export") / str(step)
+    description = {
+        "format": "dartsminus_tf.detector",
+        "format_version": 1,
+        "categories": {str(labels.original_category(number)): name for number, name in labels.names.items()},
+        "input_size": list(params.task.model.input_size),
+        "step": step,
+        "backbone": params.task.model.backbone.dartsminus.saved_model,
+        "source_run": str(model_dir),
+    }
+    serving.export(detector, str(folder), description)
+    return str(folder)

@@ -1,45 +1,55 @@
-"""Model Garden's RetinaNet task, registered for our config, whose evaluator keeps what it evaluated."""
+"""Model Garden's RetinaNet task, registered for our config."""
 
-import contextlib
-import io
-
+import tensorflow as tf
+import tf_keras
 from official.core import task_factory
-from official.vision.evaluation import coco_evaluator, coco_utils
+from official.vision.modeling import retinanet_model
 from official.vision.tasks import retinanet
 
 from detection import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
-from detection import configs
+from detection import configs, tfds_coco
+from detection.evaluator import RecordingEvaluator
 
-
-class RecordingCOCOEvaluator(coco_evaluator.COCOEvaluator):
-    """COCOEvaluator that keeps the last evaluated detections, for per-class AP, and does not print tables.
-
-    `last_predictions` holds COCO result entries: image_id, category_id, bbox [x, y, width, height], score.
-    """
-
-    last_predictions: list[dict] = []
-
-    def evaluate(self) -> dict:
-        """COCO metrics by name; see the base class."""
-        # The conversion turns boxes from yxyx to xywh in place, so it gets copies.
-        copies = {key: [array.copy() for array in arrays] for key, arrays in self._predictions.items()}
-        self.last_predictions = coco_utils.convert_predictions_to_coco_annotations(copies)
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its table
-            return super().evaluate()
+tfds_coco.register()
 
 
 @task_factory.register_task_cls(configs.DartsMinusRetinaNetTask)
 class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
-    """RetinaNet's own training and evaluation steps; only the evaluator differs."""
+    """RetinaNet's own training and evaluation steps; reading, evaluating and precision differ.
+
+    - A batch with a record that cannot be read is skipped, so that a damaged image costs a batch and not the run.
+    - `coco_metric` evaluates every image seen, and keeps the outcome.
+    - Outputs of a network in half precision are float32 before losses and boxes are computed from them.
+    """
+
+    def build_model(self) -> tf_keras.Model:
+        """RetinaNet; in half precision its head hands out float32, as coordinates need more than bfloat16's 8 bits."""
+        model = super().build_model()
+        if tf_keras.mixed_precision.global_policy().compute_dtype == "float32":
+            return model
+        return retinanet_model.RetinaNetModel(**(model.get_config() | {"head": Float32Outputs(model.head)}))
+
+    def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
+        """Batches of images and labels."""
+        return super().build_inputs(params, input_context).ignore_errors()
 
     def build_metrics(self, training: bool = True) -> list:
         """Loss means; outside training also `self.coco_metric`."""
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints while it loads annotations
-            metrics = super().build_metrics(training=training)
-            if not training and self.task_config.use_coco_metrics:
-                self.coco_metric = RecordingCOCOEvaluator(
-                    annotation_file=self.task_config.annotation_file,
-                    include_mask=False,
-                    max_num_eval_detections=self.task_config.max_num_eval_detections,
-                )
+        metrics = super().build_metrics(training=True)
+        if not training:
+            self.coco_metric = RecordingEvaluator(
+                self.task_config.annotation_file, self.task_config.max_num_eval_detections
+            )
         return metrics
+
+
+class Float32Outputs(tf_keras.layers.Layer):
+    """A layer whose outputs, in whatever structure, are cast to float32."""
+
+    def __init__(self, layer: tf_keras.layers.Layer, **kwargs):
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.layer = layer
+
+    def call(self, inputs):
+        """The inner layer's outputs as float32."""
+        return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), self.layer(inputs))

@@ -3,87 +3,21 @@
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import numpy as np
-import tensorflow as tf
 import tf_keras
 from official.common import distribute_utils
+from official.core import base_trainer, task_factory, train_lib
 from official.core import config_definitions as cfg
-from official.core import task_factory, train_lib
 
-from detection import atomic_files, coco_metrics, run_directory
+from detection import atomic_files, experiment, report, run_directory
+from detection import optimizer as optimizer_lib
 from detection import task as _task  # noqa: F401  registers the task for our config
 from detection.errors import DetectionError
-
-_LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
-
-
-class Reporter:
-    """Turns orbit's outputs into one console line each, rows of metrics.csv, and the last evaluation.
-
-    Args:
-      model_dir: the run directory.
-      train_steps: steps of the whole run.
-      console: where lines go.
-    """
-
-    def __init__(self, model_dir: str, train_steps: int, console: TextIO):
-        self._metrics = run_directory.MetricsFile(model_dir)
-        self._train_steps, self._console = train_steps, console
-        self._start = time.monotonic()
-        self._last: tuple[int, float] | None = None
-        self.global_step: tf.Variable | None = None
-        self.evaluation: dict[str, float | None] = {}
-        self.evaluated_step = -1
-
-    def say(self, text: str) -> None:
-        """Prints one line."""
-        print(text, file=self._console, flush=True)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since this call of the program began its run."""
-        return time.monotonic() - self._start
-
-    def begin(self, global_step: tf.Variable) -> None:
-        """Notes the step that the run starts or resumes from."""
-        self.global_step = global_step
-        self._last = (int(global_step.numpy()), self.seconds)
-
-    def on_train(self, output: Mapping[str, Any]) -> None:
-        """Orbit calls this after every `steps_per_loop` steps."""
-        step, seconds = int(self.global_step.numpy()), self.seconds
-        row = {key: float(np.asarray(output[key])) for key in _LOSSES if key in output}
-        rate = (step - self._last[0]) / max(seconds - self._last[1], 1e-9)
-        self._last = (step, seconds)
-        left = (self._train_steps - step) / rate if rate else 0.0
-        self._metrics.append({"step": step, "split": "train", "seconds": f"{seconds:.1f}"} | row)
-        self.say(
-            f"step {step}/{self._train_steps}  loss {row['total_loss']:.3f} (class {row['cls_loss']:.3f}, "
-            f"box {row['box_loss']:.4f})  lr {row['learning_rate']:.2g}  "
-            f"{rate:.2f} steps/s, {left:.0f} s left"
-        )
-
-    def on_evaluation(self, output: Mapping[str, Any]) -> None:
-        """Orbit calls this after every evaluation."""
-        step, seconds = int(self.global_step.numpy()), self.seconds
-        self.evaluation = coco_metrics.named_metrics(output)
-        self.evaluated_step = step
-        row = {key: float(np.asarray(output[key])) for key in _LOSSES if key in output}
-        self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row | self.evaluation)
-        self.say(f"step {step}  validation: {metrics_line(self.evaluation)}")
-        if self._last is not None:
-            self._last = (step, self.seconds)
-
-
-def metrics_line(metrics: Mapping[str, float | None]) -> str:
-    """`AP 0.412  AP50 0.733 ...`; n/a where the set has no such box."""
-    shown = {name: "n/a" if value is None else f"{value:.3f}" for name, value in metrics.items()}
-    return "  ".join(f"{coco_metrics.NAMES[name]} {value}" for name, value in shown.items())
+from detection.labels import read_labels
+from detection.reporter import Reporter
 
 
 @contextlib.contextmanager
@@ -94,35 +28,40 @@ def quiet_stdout() -> Iterator[TextIO]:
         yield console
 
 
-def run(params: cfg.ExperimentConfig, model_dir: str, mode: str) -> tuple[dict, tf_keras.Model]:
-    """Trains and evaluates, or evaluates the latest checkpoint; writes `result.json`.
+def run(params: cfg.ExperimentConfig, model_dir: str, mode: str, output_dir: str, threshold: float) -> dict:
+    """Trains and evaluates, or evaluates the latest checkpoint; writes `result.json` and its pictures.
 
     Args:
       params: checked config.
       model_dir: run directory, created here; an interrupted run in it resumes from its latest checkpoint.
       mode: "train_and_eval" or "eval".
+      output_dir: where results go; `model_dir`, unless an evaluation is on other data than the run's own.
+      threshold: least score of a drawn box, in [0, 1].
 
     Returns:
-      (result, the model).
+      The result.
     """
-    training = mode == "train_and_eval"
-    Path(model_dir).mkdir(parents=True, exist_ok=True)
-    if training:
+    for folder in (model_dir, output_dir):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    if mode == "train_and_eval":
         run_directory.save_params(model_dir, params.as_dict())
     tf_keras.utils.set_random_seed(params.task.seed)
+    experiment.set_precision(params)
+    labels = read_labels(params.task.annotation_file)
     with quiet_stdout() as console:
-        reporter = Reporter(model_dir, params.trainer.train_steps, console)
+        reporter = Reporter(params, output_dir, labels, threshold, console)
         runner, task = _build_runner(params, model_dir, mode, reporter)
         start_step = int(runner.trainer.global_step.numpy())
         if start_step:
             reporter.say(f"from checkpoint at step {start_step}")
-        reporter.begin(runner.trainer.global_step)
+        reporter.begin(runner.trainer.global_step, task)
         _run_loop(runner)
         if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
             runner.controller.evaluate(steps=params.trainer.validation_steps)
-        result = _result(params, runner, task, reporter)
-    atomic_files.write_json(Path(model_dir) / "result.json", result)
-    return result, runner.trainer.model
+        result = _result(params, runner, reporter, labels)
+    report.write(output_dir, reporter.evaluation, labels, reporter.sheet)
+    atomic_files.write_json(Path(output_dir) / "result.json", result)
+    return result
 
 
 def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
@@ -144,9 +83,14 @@ def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tupl
         num_packs=params.runtime.num_packs,
         tpu_address=params.runtime.tpu,
     )
+    reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
         task = task_factory.get_task(params.task, logging_dir=model_dir)
-    reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
+        model = task.build_model()
+        optimizer = optimizer_lib.build_optimizer(params, task, model)
+        trainer = base_trainer.Trainer(
+            params, task, model=model, optimizer=optimizer, train=mode == "train_and_eval", evaluate=True
+        )
     runner = train_lib.OrbitExperimentRunner(
         distribution_strategy=strategy,
         task=task,
@@ -155,17 +99,22 @@ def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tupl
         model_dir=model_dir,
         train_actions=[reporter.on_train],
         eval_actions=[reporter.on_evaluation],
+        save_summary=mode == "train_and_eval",
+        trainer=trainer,
     )
     return runner, task
 
 
-def _result(params, runner, task, reporter: Reporter) -> dict:
-    predictions = task.coco_metric.last_predictions
-    evaluated = len({int(p["image_id"]) for p in predictions})
-    model = runner.trainer.model
-    return reporter.evaluation | {
-        "per_class": coco_metrics.per_class_ap(params.task.annotation_file, predictions),
-        "images_evaluated": evaluated,
+def _result(params, runner, reporter: Reporter, labels) -> dict:
+    evaluation, model = reporter.evaluation, runner.trainer.model
+    annotated = labels.num_images
+    if evaluation.images != annotated:
+        reporter.say(f"evaluated {evaluation.images} of {annotated} annotated images; the others were not in the data")
+    return evaluation.metrics | {
+        "per_class": evaluation.per_class,
+        "images_evaluated": evaluation.images,
+        "images_annotated": annotated,
+        "annotation_file": params.task.annotation_file,
         "steps": int(runner.trainer.global_step.numpy()),
         "seconds": round(reporter.seconds, 1),
         "parameters": count_parameters(model),

@@ -10,7 +10,7 @@ from detection import manifest, run_directory, settings
 from detection.cli import entry
 from detection.errors import DetectionError
 
-_MODES = ("train_and_eval", "eval", "predict")
+_MODES = ("train_and_eval", "eval", "predict", "export")
 _BACKBONE = "task.model.backbone"
 
 
@@ -25,6 +25,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "input", None, "predict: an image or a folder instead of the validation set.", flag_values=values
     )
+    flags.DEFINE_string(
+        "export_dir", None, "export: where `<step>/` goes; `<model_dir>/export` by default.", flag_values=values
+    )
     flags.DEFINE_integer("num_pictures", 16, "predict: images to draw.", flag_values=values)
     flags.DEFINE_float("score_threshold", 0.3, "Least score of a drawn box, in [0, 1].", flag_values=values)
 
@@ -36,17 +39,30 @@ def main(values: flags.FlagValues) -> None:
 
     params = experiment.build_experiment(chosen)
     training = values.mode == "train_and_eval"
+    needs_data = values.mode != "export" and (values.mode != "predict" or values.input is None)
+    experiment.use_tfds_annotations(params, values.model_dir, write=False)
     if saved is not None:
         sections = () if training else ("task.model.",)
         compared = _comparable(params.as_dict(), saved, training)
         run_directory.require_same_run(saved, compared, values.model_dir, sections)
-    if values.mode != "predict" or values.input is None:
-        experiment.check_data(params, training)
+    if needs_data:
+        experiment.check_data(params, training, values.model_dir)
     params.lock()
     if values.mode == "predict":
         _predict(params, values)
+    elif values.mode == "export":
+        _export(params, values)
     else:
-        _train_or_evaluate(params, values)
+        output_dir = values.model_dir if training else _evaluation_folder(params, saved, values.model_dir)
+        _train_or_evaluate(params, values, output_dir)
+
+
+def _evaluation_folder(params, saved: dict, model_dir: str) -> str:
+    """The run's own folder for its own validation data; data of other annotations must not overwrite its results."""
+    path = params.task.annotation_file
+    if path == saved["task"]["annotation_file"]:
+        return model_dir
+    return os.path.join(model_dir, f"eval_{Path(path).stem}")
 
 
 def _comparable(params: dict, saved: dict, training: bool) -> dict:
@@ -79,28 +95,30 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
     return chosen, saved
 
 
-def _train_or_evaluate(params, values: flags.FlagValues) -> None:
-    from detection import prediction, training
+def _train_or_evaluate(params, values: flags.FlagValues, output_dir: str) -> None:
+    from detection import coco_metrics, training
 
-    result, model = training.run(params, values.model_dir, values.mode)
-    if values.mode == "train_and_eval":
-        sheet = os.path.join(values.model_dir, "detections.png")
-        prediction.contact_sheet(params, model, sheet, values.score_threshold)
-    metrics = {name: result[name] for name in ("ap", "ap50", "ap75", "aps", "apm", "apl")}
+    result = training.run(params, values.model_dir, values.mode, output_dir, values.score_threshold)
     print(
-        f"{values.mode}: {training.metrics_line(metrics)}  ({result['images_evaluated']} images, "
+        f"{values.mode}: {coco_metrics.metrics_line(result)}  ({result['images_evaluated']} images, "
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
-        f"{os.path.join(values.model_dir, 'result.json')}"
+        f"{os.path.join(output_dir, 'result.json')}"
     )
 
 
 def _predict(params, values: flags.FlagValues) -> None:
     from detection import prediction
 
-    folder, images, detections = prediction.predict(
-        params, values.model_dir, values.input, values.num_pictures, values.score_threshold
-    )
-    print(f"predict: {detections} detections in {images} images -> {folder}")
+    done = prediction.predict(params, values.model_dir, values.input, values.num_pictures, values.score_threshold)
+    unreadable = f", {done.unreadable} unreadable files left out" if done.unreadable else ""
+    rate = f", {done.images_per_second:.1f} images a second" if done.images_per_second else ""
+    print(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
+
+
+def _export(params, values: flags.FlagValues) -> None:
+    from detection import prediction
+
+    print(f"export: {prediction.export(params, values.model_dir, values.export_dir)}")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("annotations", None, "coco: instances JSON.", flag_values=values)
     flags.DEFINE_string("split_name", "train", "coco: prefix of the files written.", flag_values=values)
     flags.DEFINE_integer("num_shards", 1, "TFRecord files a split.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_workers", os.cpu_count() or 1, "Images checked, and shards written, in parallel.", flag_values=values
+    )
     flags.DEFINE_bool("overwrite", False, "Write anew what is there already.", flag_values=values)
     flags.DEFINE_integer("num_train", 600, "digit_scenes: training scenes.", flag_values=values)
     flags.DEFINE_integer("num_val", 60, "digit_scenes: validation scenes.", flag_values=values)
@@ -45,12 +48,13 @@ def _prepare(values: flags.FlagValues, image_dir: str, annotations: str, split: 
     from detection import coco_records
 
     stats = coco_records.prepare_split(
-        image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite
+        image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite, values.num_workers
     )
     repairs = ", ".join(f"{name} {count}" for name, count in sorted(stats["repairs"].items())) or "none"
     print(
         f"{split}: {'already prepared, verified; ' if stats['skipped'] else ''}{stats['images']} images, "
-        f"{stats['boxes']} boxes ({stats['crowd_boxes']} crowd), repairs: {repairs}; "
+        f"{stats['images_without_boxes']} without boxes, {stats['boxes']} boxes ({stats['crowd_boxes']} crowd), "
+        f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}; "
         f"task.model.num_classes={stats['num_classes']}, annotations instances_{split}.json"
     )
 

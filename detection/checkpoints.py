@@ -1,0 +1,44 @@
+"""A trained RetinaNet out of a run's checkpoints."""
+
+import tensorflow as tf
+import tf_keras
+from official.core import config_definitions as cfg
+from official.core import task_factory
+from official.modeling import optimization
+
+from detection import experiment
+from detection import optimizer as optimizer_lib
+from detection import task as _task  # noqa: F401  registers the task for our config
+from detection.errors import DetectionError
+
+
+def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:
+    """The run's RetinaNet with the weights that evaluation uses, and its step.
+
+    These are the averaged ones where the run has an EMA: a checkpoint's model holds the raw weights, and the averages
+    are slots of its optimizer.
+
+    Raises:
+      DetectionError: no checkpoint, or one of another model.
+    """
+    path = tf.train.latest_checkpoint(model_dir)
+    if path is None:
+        raise DetectionError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
+    experiment.set_precision(params)
+    task = task_factory.get_task(params.task)
+    model = task.build_model()
+    step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    items: dict = {"model": model, "global_step": step}
+    optimizer = optimizer_lib.build_optimizer(params, task, model)
+    averaged = isinstance(optimizer, optimization.ExponentialMovingAverage)
+    if averaged:
+        optimizer.shadow_copy(model)
+        items["optimizer"] = optimizer
+    status = tf.train.Checkpoint(**items).restore(path)
+    try:
+        status.expect_partial().assert_existing_objects_matched()
+    except AssertionError:
+        raise DetectionError(f"the checkpoint is of another model. Received: {path!r}") from None
+    if averaged:
+        optimizer.assign_average_vars(model.trainable_variables)
+    return model, int(step.numpy())

@@ -1,0 +1,119 @@
+"""What a reader wants to see of an evaluation: per-class tables, precision-recall curves, images with boxes."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from official.core import config_definitions as cfg
+from PIL import Image
+
+from detection import atomic_files, coco_metrics, draw, samples
+from detection.labels import Labels
+
+_RECALL = np.linspace(0, 1, 101)  # COCO's recall points
+_THRESHOLDS = {0.5: 0, 0.75: 5, 0.9: 8}  # IoU threshold: its row of `precision`
+_CURVES = 10  # classes of a chart
+
+
+def write(folder: str | Path, evaluation: coco_metrics.Evaluation, labels: Labels, sheet: Image.Image) -> None:
+    """Writes `detections.json`, `detections.png`, `per_class.csv`, `per_class.md` and `pr_curves.png` to `folder`.
+
+    `detections.json` is a COCO results file with the data set's own ids: pycocotools finds the same AP in it.
+    """
+    folder = Path(folder)
+    atomic_files.write_json(folder / "detections.json", labels.in_original_ids(evaluation.detections), indent=None)
+    rows = class_rows(evaluation, labels)
+    atomic_files.write_text(folder / "per_class.csv", _as_csv(rows))
+    atomic_files.write_text(folder / "per_class.md", _as_markdown(rows, evaluation))
+    for name, picture in (("detections.png", sheet), ("pr_curves.png", precision_recall_chart(evaluation))):
+        with atomic_files.replacing(folder / name) as temporary:
+            picture.save(temporary)
+
+
+def class_rows(evaluation: coco_metrics.Evaluation, labels: Labels) -> list[dict]:
+    """One row a category with the data set's own id, those without boxes last."""
+    rows = [
+        {"id": labels.original_category(c.category_id), "class": c.name, "boxes": c.boxes, "ap": c.ap, "ap50": c.ap50}
+        for c in evaluation.classes
+    ]
+    return sorted(rows, key=lambda row: (row["ap"] is None, row["id"]))
+
+
+def _as_csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        row | {key: "" if row[key] is None else f"{row[key]:.6f}" for key in ("ap", "ap50")} for row in rows
+    )
+    return text.getvalue()
+
+
+def _as_markdown(rows: list[dict], evaluation: coco_metrics.Evaluation) -> str:
+    lines = [f"{coco_metrics.metrics_line(evaluation.metrics)} ({evaluation.images} images)", ""]
+    lines += ["| id | class | boxes | AP | AP50 |", "|---:|---|---:|---:|---:|"]
+    for row in rows:
+        ap, ap50 = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("ap", "ap50"))
+        lines.append(f"| {row['id']} | {row['class']} | {row['boxes']} | {ap} | {ap50} |")
+    return "\n".join(lines) + "\n"
+
+
+def precision_recall_chart(evaluation: coco_metrics.Evaluation) -> Image.Image:
+    """Left the mean over classes at three IoU thresholds, right the classes with the most boxes at IoU 0.5."""
+    figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    present = [index for index, entry in enumerate(evaluation.classes) if entry.boxes]
+    for threshold, row in _THRESHOLDS.items():
+        if present:
+            mean = evaluation.precision[row][:, present].clip(0).mean(axis=1)
+            left.plot(_RECALL, mean, label=f"IoU {threshold:.2f} (AP {mean.mean():.3f})")
+    left.set_title(f"mean of {len(present)} classes, {evaluation.images} images")
+    for index in sorted(present, key=lambda i: -evaluation.classes[i].boxes)[:_CURVES]:
+        entry = evaluation.classes[index]
+        label = f"{entry.name} ({entry.boxes}): {entry.ap50:.3f}"
+        right.plot(_RECALL, evaluation.precision[0][:, index].clip(0), label=label)
+    right.set_title("AP50 of the classes with the most boxes" if len(present) > _CURVES else "AP50 by class")
+    for axes in (left, right):
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=8, loc="upper right")
+    return _as_image(figure)
+
+
+def _as_image(figure: Figure) -> Image.Image:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def validation_sheet(
+    params: cfg.ExperimentConfig, detections: list[dict], labels: Labels, threshold: float, count: int = 6
+) -> Image.Image:
+    """The first `count` validation images, ground truth beside the detections with a score of at least `threshold`.
+
+    Args:
+      params: whose validation data to show.
+      detections: COCO result entries of an evaluation.
+      labels: names of the categories.
+    """
+    found: dict[int, list[dict]] = {}
+    for entry in detections:
+        if entry["score"] >= threshold:
+            found.setdefault(entry["image_id"], []).append(entry)
+    pictures = []
+    for sample in samples.data_samples(params.task.validation_data, count):
+        boxes = _as_boxes(found.get(sample.image_id, [])).above(threshold)
+        pictures.append(draw.side_by_side(sample.image, boxes, labels.names, sample.truth, side=320))
+    return draw.contact_sheet(pictures)
+
+
+def _as_boxes(entries: list[dict]) -> draw.Boxes:
+    xywh = np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4)
+    yxyx = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], axis=1)
+    classes = np.array([entry["category_id"] for entry in entries], int)
+    return draw.Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))

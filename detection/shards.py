@@ -1,0 +1,116 @@
+"""TFRecord shards written in parallel, each with its checksum; what an interrupted call finished is kept."""
+
+import concurrent.futures
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from detection import atomic_files
+from detection.errors import DetectionError
+
+Digest = dict[str, object]  # {"bytes": size, "sha256": hex}
+
+
+def shard_name(split: str, index: int, num_shards: int) -> str:
+    """`train-00003-of-00128.tfrecord`."""
+    return f"{split}-{index:05d}-of-{num_shards:05d}.tfrecord"
+
+
+def write_shards(
+    folder: Path,
+    split: str,
+    images: list[dict],
+    make_example: Callable[[dict], object],
+    source: dict,
+    num_shards: int,
+    num_workers: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> dict[str, Digest]:
+    """Writes image i into shard i modulo `num_shards`.
+
+    A finished shard is noted in `.<split>.journal.json`, so the same call goes on where an interrupted one stopped.
+
+    Args:
+      folder: exists.
+      split: prefix of the files.
+      images: entries that `make_example` turns into `tf.train.Example`s.
+      source: what the shards are made from; a journal of another source is void.
+      num_shards, num_workers: at least 1.
+      progress: wraps the loop over finished shards.
+
+    Returns:
+      Size and SHA-256 by file name.
+    """
+    journal = _Journal(folder / f".{split}.journal.json", source)
+    names = [shard_name(split, index, num_shards) for index in range(num_shards)]
+    for stale in folder.glob(f"{split}-*-of-*.tfrecord"):
+        if stale.name not in names or journal.done.get(stale.name) != digest(stale):
+            stale.unlink()  # another number of shards would leave files that `train-*` still matches
+            journal.done.pop(stale.name, None)
+    missing = [index for index, name in enumerate(names) if not (folder / name).is_file()]
+    with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
+        futures = [
+            pool.submit(_write_shard, folder / names[index], images[index::num_shards], make_example)
+            for index in missing
+        ]
+        try:
+            for future in progress(concurrent.futures.as_completed(futures)):
+                journal.add(*future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    done = {name: journal.done[name] for name in names}
+    journal.remove()
+    return done
+
+
+def _write_shard(path: Path, images: list[dict], make_example: Callable[[dict], object]) -> tuple[str, Digest]:
+    import tensorflow as tf
+
+    with atomic_files.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for image in images:
+            writer.write(make_example(image).SerializeToString())
+        writer.flush()
+    return path.name, digest(path)
+
+
+def digest(path: Path) -> Digest:
+    """Size and SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def verify(folder: Path, files: dict[str, Digest]) -> None:
+    """Checks every file against its digest.
+
+    Raises:
+      DetectionError: one is missing, cut short or changed.
+    """
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != expected["bytes"]:
+            raise DetectionError(f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}")
+        if digest(path) != expected:
+            raise DetectionError(f"a prepared file has another checksum; pass --overwrite. Received: {str(path)!r}")
+
+
+class _Journal:
+    """Digests of finished shards, on disk after each; empty where it is absent, damaged or of another source."""
+
+    def __init__(self, path: Path, source: dict):
+        self._path, self._source = path, source
+        self.done: dict[str, Digest] = {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["source"] == source:
+                self.done = found["done"]
+        except (OSError, ValueError, KeyError, TypeError):
+            self.done = {}
+
+    def add(self, name: str, entry: Digest) -> None:
+        self.done[name] = entry
+        atomic_files.write_json(self._path, {"source": self._source, "done": self.done})
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,34 @@
+"""Which variables of a SavedModel a pyramid level depends on: its stages, read off the graph."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+
+def variables_up_to(endpoint: Callable, variables: Sequence[tf.Variable], level: int) -> list[tf.Variable]:
+    """Those of `variables` that the features of `level` and of all lower levels are computed from.
+
+    A SavedModel has no layers to name, but its graph says what each output reads.
+
+    Args:
+      endpoint: a restored function of images `[N, H, W, 3]` that returns features by level.
+      variables: candidates, in any order.
+      level: the last level that counts.
+    """
+    function = endpoint.get_concrete_function(tf.TensorSpec([None, None, None, 3], tf.float32))
+    wanted = [tensor for name, tensor in function.structured_outputs.items() if int(name) <= level]
+    reached = _ancestors(wanted)
+    handles = {id(outer) for outer, inner in function.graph.captures if id(inner) in reached}
+    return [variable for variable in variables if id(variable.handle) in handles]
+
+
+def _ancestors(tensors: Sequence[tf.Tensor]) -> set[int]:
+    """Ids of all tensors that `tensors` are computed from, themselves included."""
+    reached: set[int] = set()
+    open_tensors = list(tensors)
+    while open_tensors:
+        tensor = open_tensors.pop()
+        if id(tensor) not in reached:
+            reached.add(id(tensor))
+            open_tensors += [*tensor.op.inputs, *(t for op in tensor.op.control_inputs for t in op.inputs)]
+    return reached
