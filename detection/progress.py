@@ -35,4 +35,5 @@ class ProgressLine:
     def _print(self, done: int, seconds: float) -> None:
         rate = done / seconds if seconds > 0 else 0.0
         of_total = "" if self._total is None else f"/{self._total}"
-        print(f"{self._label}: {done}{of_total}, {rate:.{0 if rate >= 10 else 1}f} a second", file=self._stream, flush=True)
+        digits = 0 if rate >= 10 else 1
+        print(f"{self._label}: {done}{of_total}, {rate:.{digits}f} a second", file=self._stream, flush=True)
