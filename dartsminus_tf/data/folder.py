@@ -1,8 +1,10 @@
 """A folder of images: `root/train/<class>/*` with `root/test/<class>/*` (or `val`), or `root/<class>/*` alone.
 
-Without a test folder, a fixed fifth of every class is held out as the test split.
+Without a test folder, a fixed fifth of every class is held out as the test split. The images of a split come in a fixed
+random order, so that a buffer which holds a part of them mixes all classes.
 """
 
+import random
 from pathlib import Path
 
 import tensorflow as tf
@@ -46,12 +48,15 @@ def _class_names(path: Path) -> list[str]:
 
 
 def _files(path: Path, classes: list[str]) -> list[tuple[str, int]]:
-    return [
+    """(file, label) of all images of the class folders in `path`, in a fixed random order."""
+    files = [
         (str(file), index)
         for index, name in enumerate(classes)
         for file in sorted((path / name).rglob("*"))
         if file.suffix.lower() in SUFFIXES
     ]
+    random.Random(SPLIT_SEED).shuffle(files)
+    return files
 
 
 def _split(files: list[tuple[str, int]]) -> Split:

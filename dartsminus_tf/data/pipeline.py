@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.config import DataConfig
-from dartsminus_tf.data import augment
-from dartsminus_tf.data.source import Source, Split, decode, fits_memory, load_source, resize
+from dartsminus_tf.data import augment, policies
+from dartsminus_tf.data.crop import center_crop, random_resized_crop
+from dartsminus_tf.data.source import Source, Split, decode, fits_memory, keeps_train_arrays, load_source, resize
 from dartsminus_tf.data.splits import split_indices
 from dartsminus_tf.errors import UsageError
 
@@ -28,7 +29,8 @@ class Batches:
 
     Args:
         steps_per_epoch: whole batches in the set; the rest is left to the next epoch's shuffle.
-        from_step: first step -> endless tf.data.Dataset of (images float32 [B, S, S, 3], labels int32 [B]).
+        from_step: first step -> endless tf.data.Dataset of (images float32 [B, S, S, 3], labels int32 [B]); with
+            mixup the labels are float32 [B, classes].
     """
 
     steps_per_epoch: int
@@ -47,7 +49,7 @@ class ImageData:
         self.config, self.seed = config, seed
         self.source: Source = load_source(config)
         self._train_arrays = None
-        if fits_memory(self.source.train, config):
+        if keeps_train_arrays(self.source.train, config):
             self._train_arrays = self.source.train.arrays(config.image_size)
         self.mean, self.std = self._statistics()
 
@@ -93,7 +95,7 @@ class ImageData:
             data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
         else:
             data = split.stream() if indices is None else _members(split, indices)
-            data = data.map(lambda image, label: (resize(decode(image), size), label), tf.data.AUTOTUNE)
+            data = data.map(lambda image, label: (self._evaluated(image), label), tf.data.AUTOTUNE)
             data = data.map(lambda image, label: (tf.ensure_shape(image, [size, size, 3]), label)).batch(batch_size)
         prepare = lambda x, y: (augment.normalise(x, self.mean, self.std), tf.cast(y, tf.int32))  # noqa: E731
         data = data.map(prepare, tf.data.AUTOTUNE)
@@ -123,10 +125,9 @@ class ImageData:
             rows = tf.gather(members, places)
             x = tf.gather(images, rows)
             step_seed = tf.stack([seed[1], tf.cast(step, tf.int32)])
-            if config.random_resized_crop is not None:
-                x = self._crop_each(x, step_seed)
-            x = augment.augment_batch(x, config, self.mean, self.std, step_seed)
-            return x, tf.gather(labels, rows)
+            if config.random_resized_crop is not None or config.policy is not None:
+                x = self._augment_each(x, step_seed)
+            return self._finish_batch(x, tf.gather(labels, rows), step_seed)
 
         return lambda first: _finish(tf.data.Dataset.range(first, STEPS_FOREVER).map(batch, tf.data.AUTOTUNE))
 
@@ -136,39 +137,58 @@ class ImageData:
         images, labels = self._train_arrays
         return tf.constant(images), tf.constant(labels)
 
-    def _crop_each(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        size, smallest = self.config.image_size, self.config.augment.random_resized_crop
+    def _augment_each(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        size = self.config.image_size
         seeds = tf.random.split(seed, tf.shape(images)[0])
-        crop = lambda pair: augment.random_resized_crop(pair[0], size, smallest, pair[1])  # noqa: E731
         spec = tf.TensorSpec([size, size, 3], tf.uint8)
-        return tf.ensure_shape(tf.map_fn(crop, (images, seeds), fn_output_signature=spec), [None, size, size, 3])
+        x = tf.map_fn(lambda pair: self._augment_image(*pair), (images, seeds), fn_output_signature=spec)
+        return tf.ensure_shape(x, [None, size, size, 3])
+
+    def _augment_image(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What is done to one image before it is part of a batch: a string or pixels -> uint8 [S, S, 3]."""
+        config, size = self.config.augment, self.config.image_size
+        if config.random_resized_crop is not None:
+            image = random_resized_crop(image, size, config.random_resized_crop, seed)
+        else:
+            image = resize(decode(image), size)
+        image = tf.ensure_shape(image, [size, size, 3])
+        if config.policy == "autoaugment":
+            return policies.autoaugment(image, seed)
+        if config.policy == "randaugment":
+            return policies.randaugment(image, config.randaugment_operations, config.randaugment_level, seed)
+        return image
+
+    def _finish_batch(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor):
+        """What is done to a whole batch: uint8 [B, S, S, 3] and labels [B] -> what the model is fed."""
+        config, size = self.config.augment, self.config.image_size
+        x = augment.augment_batch(images, config, self.mean, self.std, seed)
+        x, y = tf.ensure_shape(x, [self.config.batch_size, size, size, 3]), tf.cast(labels, tf.int32)
+        return augment.mixup(x, y, self.source.num_classes, config.mixup, seed) if config.mixup else (x, y)
+
+    def _evaluated(self, image: tf.Tensor) -> tf.Tensor:
+        """An image as it is evaluated, uint8 [S, S, 3]."""
+        size, share = self.config.image_size, self.config.center_crop
+        return resize(decode(image), size) if share is None else center_crop(image, size, share)
 
     def _streamed_batches(self, indices: np.ndarray, steps: int, seed: tf.Tensor):
-        config, size, batch_size = self.config.augment, self.config.image_size, self.config.batch_size
+        batch_size = self.config.batch_size
 
         def image_and_label(count, example):
-            image, label = example
-            if config.random_resized_crop is not None:
-                key = tf.stack([seed[0], tf.cast(count, tf.int32)])
-                image = augment.random_resized_crop(image, size, config.random_resized_crop, key)
-            else:
-                image = resize(decode(image), size)
-            return tf.ensure_shape(image, [size, size, 3]), label
+            return self._augment_image(example[0], tf.stack([seed[0], tf.cast(count, tf.int32)])), example[1]
 
-        def augmented(step, batch):
-            x = augment.augment_batch(
-                batch[0], config, self.mean, self.std, tf.stack([seed[1], tf.cast(step, tf.int32)])
-            )
-            return tf.ensure_shape(x, [batch_size, size, size, 3]), tf.cast(batch[1], tf.int32)
+        def finished(step, batch):
+            return self._finish_batch(*batch, tf.stack([seed[1], tf.cast(step, tf.int32)]))
 
-        def epoch_batches(epoch):
+        def epoch_examples(epoch):
             data = _members(self.source.train, indices).shuffle(SHUFFLE_BUFFER, seed=tf.cast(seed[0], tf.int64) + epoch)
-            data = data.enumerate(epoch * len(indices)).map(image_and_label, tf.data.AUTOTUNE)
-            return data.batch(batch_size, drop_remainder=True).enumerate(epoch * steps).map(augmented, tf.data.AUTOTUNE)
+            return data.enumerate(epoch * len(indices)).take(steps * batch_size)
 
         def from_step(first: int) -> tf.data.Dataset:
+            # Skipped examples are not decoded, and the parallel maps run on from one epoch into the next.
             epochs = tf.data.Dataset.range(first // steps, STEPS_FOREVER)
-            return _finish(epochs.flat_map(epoch_batches).skip(first % steps))
+            data = epochs.flat_map(epoch_examples).skip(first % steps * batch_size)
+            data = data.map(image_and_label, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
+            return _finish(data.enumerate(first).map(finished, tf.data.AUTOTUNE))
 
         return from_step
 

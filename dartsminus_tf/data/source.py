@@ -101,3 +101,9 @@ def fits_memory(split: Split, config: DataConfig) -> bool:
     if config.in_memory != "auto":
         return config.in_memory
     return split.num_examples * config.image_size**2 * 3 <= MEMORY_LIMIT
+
+
+def keeps_train_arrays(split: Split, config: DataConfig) -> bool:
+    """Whether the training images are kept decoded, resized to the square."""
+    cuts = config.augment.random_resized_crop is not None or config.center_crop is not None
+    return fits_memory(split, config) and not (config.in_memory == "auto" and cuts)
