@@ -3,9 +3,9 @@
     python benchmarks/input_pipeline.py                       # JPEGs cut from scikit-learn's two sample photographs
     python benchmarks/input_pipeline.py --folder=DIR          # class folders of your own
 
-Both read files, shuffle, take a random-resized crop to 224 pixels, flip, normalise and batch. The plain pipeline decodes
-the whole JPEG and then crops, as tutorials do; its second form fuses decoding and cropping by hand. Printed are images a
-second and the processor's milliseconds an image, which other programs on the machine disturb less.
+Both read files, shuffle, take a random-resized crop to 224 pixels, flip, normalise and batch. The plain pipeline
+decodes the whole JPEG and then crops, as tutorials do; its second form fuses decoding and cropping by hand. Printed are
+images a second and the processor's milliseconds an image, which other programs on the machine disturb less.
 """
 
 import json

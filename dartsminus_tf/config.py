@@ -73,8 +73,8 @@ class DataConfig(Strict):
         center_crop: the share of the shorter side that the square in the centre has which is evaluated (0.875 in
             ImageNet's recipes); by default the whole image, squeezed into the square.
         mean, std: of the pixels divided by 255, for each channel; by default measured on the training images.
-        in_memory: keep decoded images in memory. "auto" does so up to 2 GiB, unless crops have to be cut from the images
-            as they are stored.
+        in_memory: keep decoded images in memory. "auto" does so up to 2 GiB, unless crops have to be cut from the
+            images as they are stored.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = "digits"

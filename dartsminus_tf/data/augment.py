@@ -1,7 +1,7 @@
 """Augmentation of whole batches with stateless random numbers: the result depends on `seed` [2] alone.
 
-Crop, flip and cutout are those of the CIFAR recipes; colour jitter and mixup are used on ImageNet. What is done image by
-image is in `crop` and `policies`.
+Crop, flip and cutout are those of the CIFAR recipes; colour jitter and mixup are used on ImageNet. What is done image
+by image is in `crop` and `policies`.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """ImageNet's crops, image by image. Of a JPEG only the window is decoded, and only as finely as it will be shown.
 
-Training: a random window of the image (Szegedy et al., CVPR 2015). Evaluation: the centre of the image. Both are resized
-to a square by bilinear interpolation.
+Training: a random window of the image (Szegedy et al., CVPR 2015). Evaluation: the centre of the image. Both are
+resized to a square by bilinear interpolation.
 """
 
 import tensorflow as tf
