@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -139,3 +141,10 @@ def test_unknown_space_and_operation():
         dm.get_space("s99")
     with pytest.raises(UsageError, match="lacks"):
         dm.build_network(CellGenotype.from_dict(VALID))
+
+
+def test_every_family_is_read_in_a_fresh_process():
+    texts = ["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", str(CellGenotype.from_dict(VALID))]
+    code = f"import dartsminus_tf as dm; print([dm.Genotype.from_string(text).short for text in {texts!r}])"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

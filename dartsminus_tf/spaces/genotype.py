@@ -2,13 +2,25 @@
 
 import json
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import keras
 
 from dartsminus_tf.errors import UsageError
 
 MAX_LENGTH = 20_000
+
+
+class CellGraph(NamedTuple):
+    """A cell as a drawing shows it.
+
+    Attributes:
+        states: the names of its states, inputs first.
+        edges: (source, target, operation): which operation of which state goes into which later state, by index.
+    """
+
+    states: tuple[str, ...]
+    edges: tuple[tuple[int, int, str], ...]
 
 
 class Genotype(ABC):
@@ -31,6 +43,11 @@ class Genotype(ABC):
     @abstractmethod
     def operations(self) -> dict[str, tuple[str, ...]]:
         """The names of the chosen operations for each kind of cell, in order."""
+
+    @property
+    @abstractmethod
+    def graphs(self) -> dict[str, CellGraph]:
+        """Each kind of cell as a graph."""
 
     @property
     @abstractmethod

@@ -14,6 +14,7 @@ class Space(Protocol):
 
     name: str
     primitives: tuple[str, ...]
+    candidates: dict[str, tuple[tuple[str, ...], ...]]
 
     def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions) -> SearchNetwork:
         """The supernet, built on its first call."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.spaces.genotype import Genotype, shortened
+from dartsminus_tf.spaces.genotype import CellGraph, Genotype, shortened
 
 Entries = tuple[tuple[str, int], ...]
 
@@ -53,6 +53,15 @@ class CellGenotype(Genotype):
     @property
     def operations(self) -> dict[str, tuple[str, ...]]:
         return {cell: tuple(op for op, _ in getattr(self, cell)) for cell in ("normal", "reduce")}
+
+    @property
+    def graphs(self) -> dict[str, CellGraph]:
+        result = {}
+        for cell, entries in (("normal", self.normal), ("reduce", self.reduce)):
+            names = ("cell k-2", "cell k-1", *(f"node {node}" for node in range(2, len(entries) // 2 + 2)))
+            edges = tuple((state, index // 2 + 2, op) for index, (op, state) in enumerate(entries))
+            result[cell] = CellGraph(names, edges)
+        return result
 
     @property
     def short(self) -> str:

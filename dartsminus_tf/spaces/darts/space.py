@@ -39,6 +39,11 @@ class CellSpace:
         """Every primitive of the space, sorted."""
         return tuple(sorted({name for cell in (self.normal, self.reduce) for edge in cell for name in edge}))
 
+    @property
+    def candidates(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """{kind of cell: the names of every edge's candidates}."""
+        return {"normal": self.normal, "reduce": self.reduce}
+
     def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions):
         """See `dartsminus_tf.build_supernet`."""
         from dartsminus_tf.spaces.darts.supernet import Supernet

@@ -71,8 +71,7 @@ class Supernet(SearchNetwork):
         for cell in self.cells:
             cell.build()
         self.classifier.build((None, None, None, NODES * self.cells[-1].plan.channels))
-        kinds = {"normal": self.space.normal, "reduce": self.space.reduce}
-        shapes = {kind: (len(edges), len(edges[0])) for kind, edges in kinds.items()}
+        shapes = {kind: (len(edges), len(edges[0])) for kind, edges in self.space.candidates.items()}
         self.build_architecture(shapes, cell_edges(reduction=False))
 
     def call(self, x, training=False):

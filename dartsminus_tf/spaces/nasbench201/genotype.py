@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.spaces.genotype import Genotype, shortened
+from dartsminus_tf.spaces.genotype import CellGraph, Genotype, shortened
 
 PRIMITIVES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NODES = 3
@@ -60,6 +60,12 @@ class BenchmarkGenotype(Genotype):
     @property
     def operations(self) -> dict[str, tuple[str, ...]]:
         return {"cell": self._ops}
+
+    @property
+    def graphs(self) -> dict[str, CellGraph]:
+        names = ("input", "node 1", "node 2", "output")
+        edges = zip(EDGES, self._ops, strict=True)
+        return {"cell": CellGraph(names, tuple((source, target, op) for (source, target), op in edges if op != "none"))}
 
     @property
     def short(self) -> str:

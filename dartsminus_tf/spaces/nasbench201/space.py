@@ -20,6 +20,11 @@ class BenchmarkSpace:
     name: str = "nasbench201"
     primitives: tuple[str, ...] = PRIMITIVES
 
+    @property
+    def candidates(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """{kind of cell: the names of every edge's candidates}."""
+        return {"cell": (self.primitives,) * len(CELL_EDGES)}
+
     def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions):
         """See `dartsminus_tf.build_supernet`; `layers` is N, the cells of a stage."""
         from dartsminus_tf.spaces.nasbench201.supernet import BenchmarkSupernet

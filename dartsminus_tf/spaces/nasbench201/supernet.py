@@ -73,10 +73,10 @@ class BenchmarkSupernet(SearchNetwork):
         self.skeleton = Skeleton(self._cell, channels, layers, num_classes)
 
     def _cell(self, channels: int) -> MixedGraph:
-        options, primitives = self.options, [self.space.primitives] * len(CELL_EDGES)
+        options = self.options
         return MixedGraph(
             CELL_EDGES,
-            primitives,
+            self.space.candidates["cell"],
             channels,
             options.auxiliary,
             options.partial_channels,
