@@ -15,8 +15,9 @@ def variables_up_to(endpoint: Callable, variables: Sequence[tf.Variable], level:
       variables: candidates, in any order.
       level: the last level that counts.
     """
-    function = endpoint.get_concrete_function(tf.TensorSpec([None, None, None, 3], tf.float32))
-    wanted = [tensor for name, tensor in function.structured_outputs.items() if int(name) <= level]
+    function = endpoint.concrete_functions[0]  # tracing it anew would hide the graph in a call
+    features = tf.nest.pack_sequence_as(function.structured_outputs, function.outputs)
+    wanted = [tensor for name, tensor in features.items() if int(name) <= level]
     reached = _ancestors(wanted)
     handles = {id(outer) for outer, inner in function.graph.captures if id(inner) in reached}
     return [variable for variable in variables if id(variable.handle) in handles]
@@ -30,5 +31,5 @@ def _ancestors(tensors: Sequence[tf.Tensor]) -> set[int]:
         tensor = open_tensors.pop()
         if id(tensor) not in reached:
             reached.add(id(tensor))
-            open_tensors += [*tensor.op.inputs, *(t for op in tensor.op.control_inputs for t in op.inputs)]
+            open_tensors += tensor.op.inputs
     return reached
