@@ -4,15 +4,15 @@ import collections
 import concurrent.futures
 import io
 import json
-import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from detection.errors import DetectionError
 
 _SECTIONS = ("images", "annotations", "categories")
+_LONGEST_NAME, _LARGEST_CATEGORY, _LARGEST_ID = 200, 10_000, 2**53
 
 
 def load_annotations(path: str) -> dict:
@@ -25,7 +25,7 @@ def load_annotations(path: str) -> dict:
         coco = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DetectionError(f"--annotations cannot be read ({error.strerror}). Received: {path!r}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DetectionError(f"--annotations must be a JSON file ({error}). Received: {path!r}") from None
     if not isinstance(coco, dict):
         raise DetectionError(f"--annotations must hold a JSON object. Received: {type(coco).__name__} in {path!r}")
@@ -72,7 +72,7 @@ def repair(
 def _require_some_image(entries: list[dict], image_dir: str) -> None:
     """Fails at once, before every image is looked at, on what is nearly always a wrong folder."""
     names = (entry.get("file_name") for entry in entries)
-    if not any(isinstance(name, str) and (Path(image_dir) / name).is_file() for name in names):
+    if not any(isinstance(name, str) and _is_inside(name) and _is_file(Path(image_dir) / name) for name in names):
         raise DetectionError(f"--image_dir has none of the {len(entries)} images. Received: {image_dir!r}")
 
 
@@ -85,10 +85,12 @@ def _repair_categories(entries: list[dict], counts: collections.Counter) -> tupl
         elif number in kept:
             counts["category_duplicate"] += 1
         else:
-            kept[number] = {"id": number, "name": str(entry.get("name", number))}
+            name = str(entry.get("name", number))[:_LONGEST_NAME].encode("utf-8", "replace").decode()
+            kept[number] = {"id": number, "name": name}
     if not kept:
         raise DetectionError("--annotations: no category has an integer id. Received: " + repr(entries[0]))
-    if min(kept) < 1:  # label 0 is RetinaNet's background: such a class would never be detected
+    # Label 0 is RetinaNet's background, such a class would never be detected; and the largest id sizes the model.
+    if min(kept) < 1 or max(kept) > _LARGEST_CATEGORY:
         counts["category_renumbered"] = len(kept)
         for new, old in enumerate(sorted(kept), start=1):
             kept[old] = {"id": new, "name": kept[old]["name"], "original_id": old}
@@ -126,9 +128,24 @@ def _size_or_fault(entry: dict, image_dir: Path) -> tuple[int, int] | str:
     name = entry.get("file_name")
     if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
         return "image_malformed"
-    if not (image_dir / name).is_file():
+    if not _is_inside(name):
+        return "image_outside_folder"
+    if not _is_file(image_dir / name):
         return "image_missing"
     return _readable_size(image_dir / name) or "image_unreadable"
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file name stays in its folder by its own account; links in the folder are the user's affair."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _readable_size(path: Path) -> tuple[int, int] | None:
@@ -178,7 +195,7 @@ def _repair_annotations(entries, image_ids, category_ids, sizes, counts) -> list
 
 def _annotation(number: int, image: int, category: int, box: list[float], entry: dict) -> dict:
     area = entry.get("area")
-    valid = isinstance(area, int | float) and math.isfinite(area) and area > 0
+    valid = _is_number(area) and area > 0
     return {
         "id": number,
         "image_id": image,
@@ -201,17 +218,20 @@ def clip_box(box: list[float], width: int, height: int) -> list[float] | None:
 def _finite_box(box: object) -> list[float] | None:
     if not isinstance(box, list) or len(box) != 4:
         return None
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in box):
+    if not all(_is_number(v) for v in box):
         return None
     return [float(v) for v in box]
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_ID
+
+
 def _as_int(value: object) -> int | None:
-    """An integer, or a string or whole float that says one; None otherwise."""
-    if isinstance(value, bool):
-        return None
+    """An integer that TensorFlow and JSON can hold, or a string or whole float that says one; None otherwise."""
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value if isinstance(value, int) else None
+        value = int(value) if value.isascii() and value.isdigit() and len(value) < 17 else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    valid = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID
+    return value if valid else None

@@ -9,4 +9,9 @@ class DetectionError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        line = " ".join(str(message).split())
+        super().__init__(line if len(line) <= 2000 else f"{line[:1997]}...")
+
+
+class Stopped(Exception):
+    """A run that was asked to stop has saved its state; the message says where. Command lines exit with code 0."""

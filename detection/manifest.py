@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 from detection.errors import DetectionError
 
 FORMAT = "dartsminus_tf.backbone"
 FORMAT_VERSION = 1
+_LEVELS = tuple(map(str, range(13)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_manifest(saved_model: str) -> Manifest:
         raise DetectionError(f"the backbone has no manifest.json; export it again. Received: {saved_model!r}")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DetectionError(f"manifest.json must be JSON ({error}). Received: {str(path)!r}") from None
     return _checked(raw, folder)
 
@@ -84,7 +84,7 @@ def _checked(raw: object, folder: Path) -> Manifest:
 def _three_floats(preprocessing: dict, key: str) -> tuple[float, float, float]:
     values = preprocessing.get(key)
     numbers = isinstance(values, list) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in values
     )
     if not numbers or len(values) != 3:
         raise DetectionError(f"manifest.json: preprocessing.{key} must be three numbers. Received: {values!r}")
@@ -97,7 +97,7 @@ def _level_channels(levels: object) -> dict[int, int]:
     channels = {}
     for level, entry in levels.items():
         count = entry.get("channels") if isinstance(entry, dict) else None
-        if not str(level).isdigit() or not isinstance(count, int) or count < 1:
+        if level not in _LEVELS or not isinstance(count, int) or not 1 <= count <= 10**6:
             raise DetectionError(f"manifest.json: level {level!r} needs integer channels. Received: {entry!r}")
         if entry.get("stride") != 2 ** int(level):
             raise DetectionError(

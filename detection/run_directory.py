@@ -10,9 +10,11 @@ import yaml
 
 from detection import atomic_files
 from detection.errors import DetectionError
+from detection.yaml_text import dump_yaml
 
 _PARAMS = "params.yaml"
-_LENGTH_KEYS = ("trainer.train_steps",)  # a run may be made longer; anything else is another run
+# A run may be made longer, or go on with other devices; anything else is another run.
+_FREE_KEYS = ("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus")
 
 
 def saved_params(model_dir: str) -> dict | None:
@@ -49,7 +51,7 @@ def require_same_run(saved: dict, params: dict, model_dir: str, sections: tuple[
     differing = [
         key
         for key in sorted(old.keys() | new.keys())
-        if key not in _LENGTH_KEYS
+        if key not in _FREE_KEYS
         and (not sections or any(key.startswith(section) for section in sections))
         and old.get(key) != new.get(key)
     ]
@@ -72,7 +74,7 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def save_params(model_dir: str, params: dict) -> None:
     """Writes params.yaml, the sign that the directory belongs to this config."""
-    atomic_files.write_text(Path(model_dir) / _PARAMS, yaml.safe_dump(params, sort_keys=True))
+    atomic_files.write_text(Path(model_dir) / _PARAMS, dump_yaml(params))
 
 
 class MetricsFile:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from detection.errors import DetectionError
+from detection.yaml_text import parse_yaml
 
 # `key=value` up to the next comma outside brackets and quotes.
 _PAIR = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=\s*(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[^,\[]*)\s*(?:,|$)")
@@ -39,11 +38,11 @@ def merge_settings(config_files: Iterable[str], overrides: Iterable[str]) -> dic
 
 def _read_yaml(path: str) -> dict:
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        loaded = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DetectionError(f"--config_file cannot be read ({error.strerror}). Received: {path!r}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DetectionError(f"--config_file must be YAML ({error}). Received: {path!r}") from None
+    except ValueError as error:
+        raise DetectionError(f"--config_file must be YAML ({str(error)[:500]}). Received: {path!r}") from None
     if not isinstance(loaded, dict):
         raise DetectionError(f"--config_file must hold a mapping. Received: {type(loaded).__name__} in {path!r}")
     return _with_floats(loaded)
@@ -58,12 +57,12 @@ def parse_override(text: str) -> list[tuple[str, Any]]:
     pairs, position = [], 0
     while position < len(text):
         match = _PAIR.match(text, position)
-        if not match:
-            raise DetectionError(f"--params_override must be dotted key=value. Received: {text!r}")
+        if not match or match[1].count(".") > 20:
+            raise DetectionError(f"--params_override must be dotted key=value. Received: {text[:200]!r}")
         try:
-            pairs.append((match[1], _with_floats(yaml.safe_load(match[2]))))
-        except yaml.YAMLError:
-            raise DetectionError(f"--params_override has an unreadable value. Received: {text!r}") from None
+            pairs.append((match[1], _with_floats(parse_yaml(match[2]))))
+        except ValueError:
+            raise DetectionError(f"--params_override has an unreadable value. Received: {text[:200]!r}") from None
         position = match.end()
     return pairs
 

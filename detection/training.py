@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+import tensorflow as tf
 import tf_keras
 from official.common import distribute_utils
-from official.core import base_trainer, task_factory, train_lib
 from official.core import config_definitions as cfg
+from official.core import task_factory, train_lib
 
-from detection import atomic_files, experiment, report, run_directory
+from detection import atomic_files, experiment, interruption, report, run_directory, run_lock
 from detection import optimizer as optimizer_lib
 from detection import task as _task  # noqa: F401  registers the task for our config
 from detection.errors import DetectionError
@@ -21,14 +22,16 @@ from detection.reporter import Reporter
 
 
 @contextlib.contextmanager
-def quiet_stdout() -> Iterator[TextIO]:
-    """Silences orbit and pycocotools, which print to standard output; yields the real one."""
+def quiet_stdout(quiet: bool) -> Iterator[TextIO]:
+    """Silences orbit and pycocotools, which print to standard output; yields the real one, or none if `quiet`."""
     console = sys.stdout
     with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.redirect_stdout(sink):
-        yield console
+        yield sink if quiet else console
 
 
-def run(params: cfg.ExperimentConfig, model_dir: str, mode: str, output_dir: str, threshold: float) -> dict:
+def run(
+    params: cfg.ExperimentConfig, model_dir: str, mode: str, output_dir: str, threshold: float, quiet: bool = False
+) -> dict:
     """Trains and evaluates, or evaluates the latest checkpoint; writes `result.json` and its pictures.
 
     Args:
@@ -37,20 +40,32 @@ def run(params: cfg.ExperimentConfig, model_dir: str, mode: str, output_dir: str
       mode: "train_and_eval" or "eval".
       output_dir: where results go; `model_dir`, unless an evaluation is on other data than the run's own.
       threshold: least score of a drawn box, in [0, 1].
+      quiet: print nothing.
 
     Returns:
       The result.
+
+    Raises:
+      Stopped: after SIGINT or SIGTERM; the state is saved.
+      DetectionError: another process is at work in `model_dir`, or the training diverged.
     """
     for folder in (model_dir, output_dir):
         Path(folder).mkdir(parents=True, exist_ok=True)
+    with run_lock.locked(model_dir), interruption.StopRequest() as stop:
+        return _run(params, model_dir, mode, output_dir, threshold, stop, quiet)
+
+
+def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, stop, quiet: bool) -> dict:
     if mode == "train_and_eval":
         run_directory.save_params(model_dir, params.as_dict())
     tf_keras.utils.set_random_seed(params.task.seed)
     experiment.set_precision(params)
     labels = read_labels(params.task.annotation_file)
-    with quiet_stdout() as console:
+    with quiet_stdout(quiet) as console:
         reporter = Reporter(params, output_dir, labels, threshold, console)
+        interruption.drop_broken_checkpoints(model_dir, reporter.say)
         runner, task = _build_runner(params, model_dir, mode, reporter)
+        runner.trainer.stop = stop
         start_step = int(runner.trainer.global_step.numpy())
         if start_step:
             reporter.say(f"from checkpoint at step {start_step}")
@@ -76,19 +91,13 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
 
 
 def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tuple:
-    strategy = distribute_utils.get_distribution_strategy(
-        distribution_strategy=params.runtime.distribution_strategy,
-        num_gpus=params.runtime.num_gpus,
-        all_reduce_alg=params.runtime.all_reduce_alg,
-        num_packs=params.runtime.num_packs,
-        tpu_address=params.runtime.tpu,
-    )
+    strategy = _strategy(params.runtime)
     reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
         task = task_factory.get_task(params.task, logging_dir=model_dir)
         model = task.build_model()
         optimizer = optimizer_lib.build_optimizer(params, task, model)
-        trainer = base_trainer.Trainer(
+        trainer = interruption.StoppableTrainer(
             params, task, model=model, optimizer=optimizer, train=mode == "train_and_eval", evaluate=True
         )
     runner = train_lib.OrbitExperimentRunner(
@@ -102,7 +111,23 @@ def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tupl
         save_summary=mode == "train_and_eval",
         trainer=trainer,
     )
+    if mode == "train_and_eval":
+        manager, step = runner.checkpoint_manager, runner.trainer.global_step
+        runner.trainer.save = lambda: manager.save(int(step.numpy()), check_interval=False)
     return runner, task
+
+
+def _strategy(runtime: cfg.RuntimeConfig) -> tf.distribute.Strategy:
+    """Model Garden's strategy of that name; without GPUs, `mirrored` takes all logical CPU devices."""
+    if runtime.distribution_strategy == "mirrored" and not runtime.num_gpus:
+        return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
+    return distribute_utils.get_distribution_strategy(
+        distribution_strategy=runtime.distribution_strategy,
+        num_gpus=runtime.num_gpus,
+        all_reduce_alg=runtime.all_reduce_alg,
+        num_packs=runtime.num_packs,
+        tpu_address=runtime.tpu,
+    )
 
 
 def _result(params, runner, reporter: Reporter, labels) -> dict:

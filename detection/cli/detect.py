@@ -21,6 +21,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_multi_string("params_override", [], "Dotted key=value, with commas or repeated.", flag_values=values)
     flags.DEFINE_string("model_dir", None, "The run directory.", flag_values=values)
+    flags.DEFINE_bool("quiet", False, "Print errors and the last line alone.", flag_values=values)
     flags.DEFINE_enum("mode", "train_and_eval", _MODES, "What to do.", flag_values=values)
     flags.DEFINE_string(
         "input", None, "predict: an image or a folder instead of the validation set.", flag_values=values
@@ -98,7 +99,7 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
 def _train_or_evaluate(params, values: flags.FlagValues, output_dir: str) -> None:
     from detection import coco_metrics, training
 
-    result = training.run(params, values.model_dir, values.mode, output_dir, values.score_threshold)
+    result = training.run(params, values.model_dir, values.mode, output_dir, values.score_threshold, values.quiet)
     print(
         f"{values.mode}: {coco_metrics.metrics_line(result)}  ({result['images_evaluated']} images, "
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "

@@ -1,13 +1,16 @@
 """What both command lines share: private absl flags, quiet defaults, one-line errors with exit code 2."""
 
+import errno
 import logging as python_logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
-from detection.errors import DetectionError
+from detection.errors import DetectionError, Stopped
 
 # Read by TensorFlow when it is imported, so they are set before. Each can be overridden from the shell.
 _ENVIRONMENT = {
@@ -55,8 +58,11 @@ def run_command(
     define: Callable[[flags.FlagValues], None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Parses flags, runs `main`, and returns the exit code: 0, or 2 after a one-line message."""
+    """Parses flags, runs `main`, and returns the exit code: 0 (also when it was asked to stop), or 2 after a one-line
+    message."""
     prepare_environment()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         values = parse_flags(sys.argv if argv is None else argv, define)
         if values is not None:
@@ -64,7 +70,13 @@ def run_command(
     except DetectionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(f"{stop}; the same command goes on from there")
     except KeyboardInterrupt:
-        print("interrupted: the same command resumes from the last checkpoint", file=sys.stderr)
-        return 130
+        print("stopped: the same command goes on from what is saved", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        print(f"error: cannot write ({error.strerror}). Received: {error.filename!r}", file=sys.stderr)
+        return 2
     return 0

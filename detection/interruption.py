@@ -1,0 +1,125 @@
+"""A training that stops after any step when asked to, saves every few minutes, and survives broken checkpoints."""
+
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+from official.core import base_trainer
+
+from detection.errors import DetectionError, Stopped
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_INDEX = re.compile(r"ckpt-(\d+)\.index")
+
+
+class StopRequest:
+    """While it is entered, the first SIGINT or SIGTERM sets `requested`; a second SIGINT interrupts at once."""
+
+    def __init__(self):
+        self.requested = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *error) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self.requested:
+            print("\nstopping after this step (Ctrl-C again: at once)", file=sys.stderr, flush=True)
+        self.requested = True
+
+
+class StoppableTrainer(base_trainer.Trainer):
+    """Model Garden's trainer, whose loop runs step by step instead of as one graph, with a look around after each.
+
+    Attributes:
+      stop: the request that it obeys.
+      save: writes a checkpoint of this step and returns its path; None in an evaluation.
+      save_minutes: how often it saves between the run's own checkpoints.
+    """
+
+    stop = StopRequest()
+    save: Callable[[], str] | None = None
+    save_minutes = 10.0
+    _last_save = 0.0
+
+    def create_train_loop_fn(self):
+        """See orbit; `train_tf_while_loop` does not matter."""
+        step = tf.function(self.train_step)
+        self._last_save = time.monotonic()
+
+        def loop(iterator, num_steps) -> None:
+            for _ in range(int(num_steps)):
+                step(iterator)
+                self._look_around()
+
+        return loop
+
+    def _look_around(self) -> None:
+        due = time.monotonic() - self._last_save >= 60 * self.save_minutes
+        if due or self.stop.requested:
+            path = self.save()
+            self._last_save = time.monotonic()
+            self._stop_where_asked(path)
+
+    def eval_begin(self):
+        """Saves what was trained since the last checkpoint, so that nothing is lost by a stop in the evaluation."""
+        if self.save is not None:
+            self._saved = self.save()
+        super().eval_begin()
+
+    def eval_reduce(self, state=None, step_outputs=None):
+        """Called after every step of an evaluation."""
+        if self.save is not None:
+            self._stop_where_asked(self._saved)
+        return super().eval_reduce(state, step_outputs)
+
+    def _stop_where_asked(self, path: str) -> None:
+        if self.stop.requested:
+            raise Stopped(f"stopped at step {int(self.global_step.numpy())}; saved {path}")
+
+
+def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
+    """Puts aside the newest checkpoints of a run until one is whole, and names them.
+
+    Every tensor is read: TensorFlow keeps a checksum of each.
+
+    Raises:
+      DetectionError: there are checkpoints, and none is whole.
+    """
+    found = ((_INDEX.fullmatch(path.name), path) for path in Path(model_dir).iterdir())
+    paths = [str(path)[: -len(".index")] for _, path in sorted((int(m[1]), path) for m, path in found if m)]
+    whole = list(paths)
+    while whole and not _is_whole(whole[-1]):
+        say(f"checkpoint {whole[-1]} is broken: the one before it is used")
+        broken = whole.pop()
+        for part in Path(model_dir).glob(f"{Path(broken).name}.*"):
+            part.rename(part.with_name(f"broken.{part.name}"))
+    if whole:
+        tf.compat.v1.train.update_checkpoint_state(model_dir, whole[-1], whole)
+    elif paths:
+        raise DetectionError(
+            f"no checkpoint is whole; delete the folder to start from the beginning. Received: {model_dir!r}"
+        )
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError, RuntimeError):
+        return False
+    return True
