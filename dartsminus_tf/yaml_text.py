@@ -1,0 +1,69 @@
+"""YAML of untrusted origin: plain data of reasonable size and depth, or one line that says why not."""
+
+from typing import Any
+
+import yaml
+
+from dartsminus_tf.errors import UsageError
+
+MOST_CHARACTERS, MOST_LEVELS, LARGEST_INTEGER = 10**6, 50, 2**63
+# PyYAML lets the errors of the constructors behind its tags through.
+_ERRORS = (yaml.YAMLError, RecursionError, ValueError, KeyError, AttributeError, TypeError, OverflowError)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """SafeLoader without aliases: nested ones turn a few lines into gigabytes, and no config needs them."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name) is not accepted")
+        return super().compose_node(parent, index)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what `_PlainLoader` reads."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """The value that `text` spells: None, booleans, numbers, text, lists and mappings of them.
+
+    Args:
+        text: at most a million characters.
+        what: for the error, such as "config.yaml" or "The value of override 'epochs'".
+
+    Raises:
+        UsageError: where it is no YAML, uses a tag or an alias, or is too large or too deep.
+    """
+    try:
+        if len(text) > MOST_CHARACTERS:
+            raise yaml.YAMLError(f"it has more than {MOST_CHARACTERS} characters")
+        tree = yaml.load(text, _PlainLoader)
+        _check(tree)
+    except _ERRORS as error:
+        raise UsageError(f"{what} is not valid YAML: {' '.join(str(error).split())[:500]}") from None
+    return tree
+
+
+def dump_yaml(tree: dict) -> str:
+    """`tree` as text, its keys in their order."""
+    return yaml.dump(tree, Dumper=_PlainDumper, sort_keys=False)
+
+
+def _check(tree: Any, level: int = 0) -> None:
+    if level > MOST_LEVELS:
+        raise yaml.YAMLError(f"it is deeper than {MOST_LEVELS} levels")
+    if isinstance(tree, int) and abs(tree) >= LARGEST_INTEGER:
+        raise yaml.YAMLError("an integer is too large")
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if not isinstance(key, str):
+                raise yaml.YAMLError("a key is not text")
+            _check(value, level + 1)
+    elif isinstance(tree, list):
+        for value in tree:
+            _check(value, level + 1)
+    elif not (tree is None or isinstance(tree, bool | int | float | str)):
+        raise yaml.YAMLError(f"a value is a {type(tree).__name__}")
