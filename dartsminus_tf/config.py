@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.yaml_text import dump_yaml, parse_yaml
 
 Positive = Annotated[int, Field(gt=0, le=10**7)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,6 +29,12 @@ class RuntimeConfig(Strict):
     """How the process runs. None of it changes what is computed, except `seed` and `deterministic`.
 
     Args:
+        keep_checkpoints: the newest states that are kept; the best one is kept besides.
+        save_minutes: a state is saved after every epoch and every so many minutes.
+        on_nonfinite: what a loss that is not finite does: "stop" the run, or "step_back" to the last good state and go
+            on with half of its learning rates.
+        distribute: None, "one_device", "mirrored" (all GPUs of a machine) or "multi_worker" (see docs/long_runs.md).
+        verbose: "auto", a progress bar on a terminal and one line an epoch; 1, both; 2, the lines; 0, neither.
         nasbench201_table: a file of NAS-Bench-201's true accuracies (see `spaces.nasbench201.table`), against which a
             search in that space is followed.
     """
@@ -38,6 +44,9 @@ class RuntimeConfig(Strict):
     inter_op_threads: Positive | None = None
     intra_op_threads: Positive | None = None
     keep_checkpoints: Positive = 2
+    save_minutes: Annotated[float, Field(gt=0, le=10**5)] = 10.0
+    on_nonfinite: Literal["stop", "step_back"] = "stop"
+    distribute: Literal["one_device", "mirrored", "multi_worker"] | None = None
     verbose: Literal["auto", 0, 1, 2] = "auto"
     nasbench201_table: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
@@ -212,6 +221,7 @@ class SearchConfig(Strict):
         skip_dropout: initial rate of the dropout on `skip_connect` candidates; a stage has its own.
         progressive: P-DARTS; its stages replace `layers`, `epochs` and `skip_dropout`.
         early_stop: RobustDARTS' early stop.
+        sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -235,6 +245,7 @@ class SearchConfig(Strict):
     alpha: AdamConfig = AdamConfig()
     alpha_fraction: OpenFraction = 0.5
     validate_every: Positive = 1
+    sync_batch_norm: bool = False
 
     @model_validator(mode="after")
     def _check(self):
@@ -252,6 +263,8 @@ class SearchConfig(Strict):
             raise ValueError("alpha_start_epoch must come before epochs")
         if self.edge_normalization and self.progressive:
             raise ValueError("edge_normalization and progressive exclude each other")
+        if self.progressive and self.runtime.distribute == "multi_worker":
+            raise ValueError("progressive and runtime.distribute=multi_worker exclude each other")
         if self.early_stop and self.progressive:
             raise ValueError("early_stop and progressive exclude each other")
         if self.early_stop and self.early_stop.first_stop >= self.epochs:
@@ -270,6 +283,7 @@ class TrainConfig(Strict):
         channels, layers: of the first cells, and the number of cells; by default the paper's for the genotype's space
             (DARTS cells 36 and 20, NAS-Bench-201 16 and 5 a stage).
         drop_path: rate at the last epoch; it grows linearly with the epoch.
+        sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -285,6 +299,7 @@ class TrainConfig(Strict):
     steps_per_epoch: Positive | None = None
     weights: SgdConfig = SgdConfig(min_learning_rate=0.0)
     validate_every: Positive = 1
+    sync_batch_norm: bool = False
 
 
 class QuickstartConfig(Strict):
@@ -318,7 +333,7 @@ def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequen
 
 def dump_config(config: Strict) -> str:
     """The whole config, defaults included, as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def split_overrides(flags: Sequence[str]) -> list[str]:
@@ -342,12 +357,11 @@ def split_overrides(flags: Sequence[str]) -> list[str]:
 def load_yaml(path: Path) -> dict:
     """The mapping that a YAML file holds; UsageError where it holds anything else."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageError(f"Cannot read config file ({reason}). Received: {path}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    tree = parse_yaml(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -358,12 +372,9 @@ def load_yaml(path: Path) -> dict:
 def _parse_override(text: str) -> dict:
     key, equals, value = text.partition("=")
     names = [name.strip() for name in key.split(".")]
-    if not equals or not all(names):
-        raise UsageError(f"An override has the form key.subkey=value. Received: {text!r}")
-    try:
-        tree: Any = yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError):
-        raise UsageError(f"The value of override {key!r} is not valid YAML. Received: {value!r}") from None
+    if not equals or not all(names) or len(names) > 20:
+        raise UsageError(f"An override has the form key.subkey=value. Received: {text[:200]!r}")
+    tree: Any = parse_yaml(value, f"The value of override {key[:200]!r}")
     for name in reversed(names):
         tree = {name: tree}
     return tree

@@ -1,7 +1,8 @@
 """A run directory: what was asked for, with what versions, what was measured, and what came out.
 
 config.yaml    the resolved config         versions.json  package versions, seed
-metrics.csv    one row an epoch            checkpoints/   the newest states of the run
+metrics.csv    one row an epoch            checkpoints/   the newest states of the run and the best
+.lock          who is at work in it
 result.json    written last: the run is finished
 """
 
@@ -14,24 +15,36 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from dartsminus_tf.config import Strict, dump_config, load_yaml
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.run_lock import RunLock
 
 PACKAGES = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old or the new file, never a part of one."""
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+    """Write `content` to `path` so that a reader sees the old or the new file, never a part of one.
+
+    It is on the disk when this returns. Where it cannot be written, OSError is raised and the old file stays.
+    """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the rename itself
+    finally:
+        os.close(directory)
 
 
 def readable_json(tree: dict) -> str:
@@ -65,26 +78,49 @@ class RunDirectory:
 
     def __init__(self, path: str | Path, config: Strict, parent: "RunDirectory | None" = None):
         self.path, self.config, self.parent = Path(path), config, parent
+        self._lock = RunLock(self.path)
         stored = self.path / "config.yaml"
         if stored.exists():
             self._check_same(stored)
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and not self._is_free():
             raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
 
+    def _is_free(self) -> bool:
+        """Whether only what a process leaves that was killed while it made the directory is there."""
+        return self.path.is_dir() and all(child.name.startswith(".") for child in self.path.iterdir())
+
     def open(self) -> "RunDirectory":
-        """Create the directory and write what was asked for. Nothing is written before this call."""
+        """Create the directory, lock it, and write what was asked for. Nothing is written before this call.
+
+        Raises:
+            UsageError: where it cannot be written to, or another process is at work in it.
+        """
         if self.parent is not None:
             self.parent.open()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            for folder in (self.path, self.path / "checkpoints", self.path / "alphas"):
+                for leftover in folder.glob(".*.tmp"):  # of a process that was killed
+                    leftover.unlink()
             write_atomically(self.path / "config.yaml", dump_config(self.config))
             write_atomically(self.path / "versions.json", readable_json(versions()))
         except OSError as error:
             raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
         return self
 
+    def close(self) -> None:
+        """Let other processes in."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunDirectory":
+        return self.open()
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
     def _check_same(self, stored: Path) -> None:
-        before, now = load_yaml(stored), yaml.safe_load(dump_config(self.config))
+        before, now = load_yaml(stored), self.config.model_dump(mode="json")
         # Keys that the package has gained since the run began have their defaults there.
         with contextlib.suppress(ValidationError):
             before = type(self.config).model_validate(before).model_dump(mode="json")
@@ -99,7 +135,10 @@ class RunDirectory:
     def result(self) -> dict | None:
         """What a finished run wrote; None before."""
         path = self.path / "result.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"A file of the run is damaged ({error}): delete it. Received: {path}") from None
 
     def write_result(self, result: dict) -> None:
         """Mark the run as finished."""
@@ -117,12 +156,21 @@ class MetricsTable:
         self.path = path
         self.rows: list[dict] = []
         if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < initial_epoch]
+            self.rows = [row for row in self._read() if int(row["epoch"]) < initial_epoch]
+
+    def _read(self) -> list[dict]:
+        try:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if all((row.get("epoch") or "").isdecimal() for row in rows):
+                return rows
+        except (OSError, UnicodeDecodeError, csv.Error):
+            rows = []
+        raise UsageError(f"A file of the run is damaged: delete its last rows, or it. Received: {self.path}")
 
     def append(self, row: dict) -> None:
-        """Add the row of one epoch."""
-        self.rows.append(row)
+        """Add the row of one epoch, in place of any of it or of later ones."""
+        self.rows = [before for before in self.rows if int(before["epoch"]) < row["epoch"]] + [row]
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

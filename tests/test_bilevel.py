@@ -1,12 +1,17 @@
 """The bilevel step: what moves when, by how much, under `fit`, and across an interruption."""
 
+import os
+import signal
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.errors import Stopped
 from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.callbacks import BetaCallback
@@ -111,31 +116,29 @@ def test_every_trainable_variable_has_one_optimizer(tiny):
 
 
 def test_an_interrupted_search_goes_on_bit_for_bit(tiny_config, tmp_path):
-    """Two epochs in one go equal one epoch, a new process' worth of objects, and the second epoch: difference 0.0."""
+    """Two epochs in one go equal one that is stopped in the middle of the second: difference 0.0."""
 
-    def search(directory, epochs):
+    def search(directory, *callbacks):
         keras.utils.set_random_seed(0)
         data = ImageData(tiny_config.data, 0)
         model = build_search(tiny_config, data)
-        checkpoints = Checkpoints(directory)
-        first = checkpoints.restore(model)
         weights, alpha = data.halves(0.5)
-        model.fit(
-            tf.data.Dataset.zip(weights.from_step(2 * first), alpha.from_step(2 * first)),
-            steps_per_epoch=2,
-            initial_epoch=first,
-            epochs=epochs,
-            verbose=0,
-            shuffle=False,
-            callbacks=[BetaCallback(BetaSchedule(2)), checkpoints],
-        )
-        everything = [*model.supernet.variables, *model.optimizer.variables, *model.alpha_optimizer.variables]
-        return values(everything), first
+        batches = lambda first: tf.data.Dataset.zip(weights.from_step(first), alpha.from_step(first))  # noqa: E731
+        loop = Loop(model, Work(batches, 2, 2, data.held_out(0.5)), Checkpoints(directory), tiny_config.runtime)
+        position = loop.restore()
+        loop.run([BetaCallback(BetaSchedule(2)), *callbacks])
+        return values(loop.variables), position
 
-    whole, first = search(tmp_path / "whole", 2)
-    assert first == 0
-    search(tmp_path / "parts", 1)
-    parts, first = search(tmp_path / "parts", 2)
-    assert first == 1
+    def stop_after_three(batch, logs=None):
+        calls.append(batch)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    calls, stop = [], keras.callbacks.LambdaCallback(on_train_batch_end=stop_after_three)
+    whole, _ = search(tmp_path / "whole")
+    with pytest.raises(Stopped, match="epoch 2, step 1"):
+        search(tmp_path / "parts", stop)
+    parts, position = search(tmp_path / "parts")
+    assert (position.epoch, position.step) == (1, 1)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "dartsminus_tf"
 ROOMS = [
     "errors",
     "runtime",
+    "yaml_text",
     "config",
+    "run_lock",
     "run",
     "data",
     "ops",

@@ -135,7 +135,7 @@ def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
 def test_alpha_waits_for_its_epoch():
     x, y = tf.random.stateless_normal([6, 3], [1, 2]), tf.constant([0, 1, 1, 0, 1, 0])
     data = tf.data.Dataset.from_tensors(((x, y), (x, y))).repeat()
-    model = BilevelSearch(LinearSupernet(), alpha_waits=True)
+    model = BilevelSearch(LinearSupernet())
     model.build((6, 3))
     model.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.25))
     seen = []
@@ -145,18 +145,6 @@ def test_alpha_waits_for_its_epoch():
     model.fit(data, steps_per_epoch=2, epochs=2, verbose=0, shuffle=False, callbacks=[AlphaStart(1), record])
     assert not seen[0][0].any() and not seen[0][1]
     assert seen[1][0].all() and seen[1][1]
-
-
-def test_no_branch_without_waiting():
-    x, y = tf.ones([6, 3]), tf.constant([0, 1, 1, 0, 1, 0])
-    branches = []
-    for waits in (False, True):
-        model = BilevelSearch(LinearSupernet(), alpha_waits=waits)
-        model.build((6, 3))
-        model.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.25))
-        graph = tf.function(model.train_step).get_concrete_function(((x, y), (x, y))).graph
-        branches.append(any(operation.type in ("If", "StatelessIf") for operation in graph.get_operations()))
-    assert branches == [False, True]
 
 
 def without_seconds(tree):
@@ -185,13 +173,9 @@ def test_stages_and_an_interruption_in_the_second(method, tmp_path):
 
     if method == "darts-":
         first = (path / "stage_1" / "result.json").stat().st_mtime_ns
-        for name in (
-            "result.json",
-            "genotype.json",
-            "stage_2/result.json",
-            "stage_2/checkpoints/epoch_0001.weights.h5",
-        ):
-            (path / name).unlink()
+        newest = max((path / "stage_2" / "checkpoints").glob("epoch_*.npz"))
+        for file in (path / "result.json", path / "genotype.json", path / "stage_2" / "result.json", newest):
+            file.unlink()
         assert without_seconds(run_search(config, path)) == without_seconds(result)
         again = list(csv.DictReader((path / "stage_2" / "metrics.csv").open()))
         assert [row | {"seconds": ""} for row in again] == [row | {"seconds": ""} for row in rows]

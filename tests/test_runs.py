@@ -1,5 +1,6 @@
 """Whole runs through the command lines' own functions: search, train, export; stopped, run twice, given wrong input."""
 
+import errno
 import json
 import os
 import subprocess
@@ -45,7 +46,8 @@ def test_search_leaves_what_it_promises(search_run, tiny_config):
     )
     assert [row.split(",")[header.index("beta")] for row in rows[1:]] == ["1.0", "0.5"]
     assert len((path / "genotypes.csv").read_text().splitlines()) == 3
-    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == [f"epoch_000{e}.weights.h5" for e in (0, 1)]
+    states = sorted(p.name[:22] for p in (path / "checkpoints").glob("*.npz"))
+    assert states == ["epoch_0001_step_000000", "epoch_0002_step_000000"]
     assert list((path / "tensorboard").iterdir())
 
 
@@ -54,6 +56,26 @@ def test_a_finished_run_is_left_alone(search_run, tiny_config):
     stamp = (path / "metrics.csv").stat().st_mtime_ns
     assert run_search(tiny_config, path) == result
     assert (path / "metrics.csv").stat().st_mtime_ns == stamp
+
+
+def test_two_processes_cannot_share_a_directory(tiny_config, tmp_path):
+    path = tmp_path / "run"
+    with RunDirectory(path, tiny_config):
+        code = (
+            f"from pathlib import Path; from dartsminus_tf.run_lock import RunLock; RunLock(Path('{path}')).acquire()"
+        )
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert f"in use by process {os.getpid()} on" in other.stderr
+        with pytest.raises(UsageError, match="in use by process"):
+            run_search(tiny_config, path)
+    with RunDirectory(path, tiny_config):
+        assert (path / "config.yaml").exists()
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(UsageError, match=r"Cannot write to model_dir \(Read-only file system\)"):
+        RunDirectory(tmp_path / "run", tiny_config).open()
 
 
 def test_a_directory_of_another_config_is_refused(search_run):

@@ -5,6 +5,7 @@ is left alone when it has finished, and goes on where it stopped.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -14,17 +15,17 @@ from absl import flags
 
 from dartsminus_tf.cli.command import define_run_flags, run_command
 from dartsminus_tf.config import QuickstartConfig, Strict, dump_config, load_config, split_overrides
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.errors import Stopped, UsageError
 from dartsminus_tf.run import RunDirectory, readable_json, write_atomically
 
 STAGES = ("search", "train", "export", "scenes", "detect")
 
 
 class Quickstart:
-    """The stages of one quickstart in `path`."""
+    """The stages of one quickstart in `path`; `quiet` ones print errors and their last line alone."""
 
-    def __init__(self, config: QuickstartConfig, path: Path):
-        self.config, self.path = config, path
+    def __init__(self, config: QuickstartConfig, path: Path, quiet: bool = False):
+        self.config, self.path, self.quiet = config, path, quiet
         times = path / "seconds.json"
         self.seconds = json.loads(times.read_text()) if times.exists() else dict.fromkeys(STAGES, 0.0)
 
@@ -46,7 +47,9 @@ class Quickstart:
     def _configured(self, name: str, config: Strict, model_dir: Path) -> list[str]:
         file = self.path / f"{name}.yaml"
         write_atomically(file, dump_config(config))
-        return self._module(f"dartsminus_tf.cli.{name}", [f"--config_file={file}", f"--model_dir={model_dir}"])
+        return self._module(
+            f"dartsminus_tf.cli.{name}", [f"--config_file={file}", f"--model_dir={model_dir}", *self._quiet]
+        )
 
     def _detection_flags(self) -> list[str]:
         scenes = self.path / "scenes"
@@ -58,19 +61,24 @@ class Quickstart:
         }
         overrides = [f"--params_override={key}={value}" for key, value in places.items()]
         config = f"--config_file={self.config.detection_config}"
-        return ["--mode=train_and_eval", f"--model_dir={self.path / 'detect'}", config, *overrides]
+        return ["--mode=train_and_eval", f"--model_dir={self.path / 'detect'}", config, *overrides, *self._quiet]
+
+    @property
+    def _quiet(self) -> list[str]:
+        return ["--quiet"] if self.quiet else []
 
     def _module(self, module: str, arguments: list[str]) -> list[str]:
         return [sys.executable, "-c", f"import sys; from {module} import run; sys.exit(run())", *arguments]
 
     def _stage(self, name: str, command: list[str]) -> None:
-        print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
-        start = time.perf_counter()
-        try:
-            code = subprocess.run(command, check=False).returncode
-        finally:
-            self.seconds[name] += time.perf_counter() - start
-            write_atomically(self.path / "seconds.json", readable_json(self.seconds))
+        if not self.quiet:
+            print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
+        start = time.monotonic()
+        code, stopped = run_stoppable(command)
+        self.seconds[name] += time.monotonic() - start
+        write_atomically(self.path / "seconds.json", readable_json(self.seconds))
+        if stopped:
+            raise Stopped(f"stopped in stage '{name}'")
         if code != 0:
             raise UsageError(f"Stage '{name}' ended with exit code {code}; see its message above.")
 
@@ -91,6 +99,27 @@ class Quickstart:
         }
         write_atomically(self.path / "summary.json", readable_json(summary))
         return summary
+
+
+def run_stoppable(command: list[str]) -> tuple[int, bool]:
+    """Run `command` and return its code, and whether SIGINT or SIGTERM came: it gets the first, as SIGTERM, and ends.
+
+    It has a session of its own, so that Ctrl-C on a terminal does not reach it a second time.
+    """
+    with subprocess.Popen(command, start_new_session=True) as process:
+        came: list[int] = []
+
+        def forward(number, frame) -> None:
+            if not came:
+                process.terminate()
+            came.append(number)
+
+        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return process.wait(), bool(came)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def table(summary: dict) -> str:
@@ -119,7 +148,7 @@ def main() -> None:
     if not Path(config.detection_config).is_file():
         raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
     run = RunDirectory(values.model_dir, config).open()
-    print(table(Quickstart(config, run.path).run()))
+    print(table(Quickstart(config, run.path, values.quiet).run()))
 
 
 def run() -> None:

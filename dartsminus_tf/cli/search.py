@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from dartsminus_tf.cli.command import define_run_flags, run_command
-from dartsminus_tf.config import SearchConfig, load_config, split_overrides
+from dartsminus_tf.cli.command import define_run_flags, run_command, run_overrides
+from dartsminus_tf.config import SearchConfig, load_config
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.runtime import configure
 
@@ -26,7 +26,7 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
 def main() -> None:
     """Read the flags, run, and print the summary line, or with --seeds the table."""
     values = flags.FLAGS
-    overrides = split_overrides(values.params_override)
+    overrides = run_overrides()
     if values.nasbench201_table is not None:
         overrides.append(f"runtime.nasbench201_table={json.dumps(values.nasbench201_table)}")
     config = load_config(SearchConfig, values.config_file, overrides)

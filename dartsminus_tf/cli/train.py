@@ -2,15 +2,15 @@
 
 from absl import flags
 
-from dartsminus_tf.cli.command import define_run_flags, run_command
-from dartsminus_tf.config import TrainConfig, load_config, split_overrides
+from dartsminus_tf.cli.command import define_run_flags, run_command, run_overrides
+from dartsminus_tf.config import TrainConfig, load_config
 from dartsminus_tf.runtime import configure
 
 
 def main() -> None:
     """Read the flags, run, and print the summary line."""
     values = flags.FLAGS
-    config = load_config(TrainConfig, values.config_file, split_overrides(values.params_override))
+    config = load_config(TrainConfig, values.config_file, run_overrides())
     runtime = config.runtime
     configure(
         deterministic=runtime.deterministic,

@@ -207,4 +207,6 @@ def _members(split: Split, indices: np.ndarray) -> tf.data.Dataset:
 def _finish(data: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    # With several workers each reads all and takes its part of every batch: the batches do not depend on their number.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -47,7 +47,7 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
     if not model.built:
         raise UsageError("Call the model once before loading, so that its variables exist. Received: an unbuilt model")
     slots = torch_slots(model)
-    state = {name: np.asarray(value) for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    state = {name: _array(name, value) for name, value in state.items() if not name.endswith("num_batches_tracked")}
     unknown = sorted(set(state) - set(slots))
     if unknown:
         raise UsageError(f"{len(unknown)} arrays have no place in this model. Received: {', '.join(unknown[:3])}")
@@ -65,6 +65,16 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
         value[slot.index] = array.transpose(axes).reshape(target.shape)
     for variable, value in values.values():
         variable.assign(value)
+
+
+def _array(name: str, value) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested lists of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"The array of {name!r} must hold real numbers. Received: {array.dtype}")
+    return array
 
 
 def torch_slots(model: keras.Model) -> dict[str, Slot]:

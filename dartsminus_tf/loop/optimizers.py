@@ -3,14 +3,68 @@
 They differ from Keras' in three ways: L2 is added to the gradient (Keras' `weight_decay` is decoupled), after clipping;
 momentum accumulates gradients without the learning rate, so a change of the rate acts at once; and Adam corrects the
 second moment before it adds epsilon.
+
+Under `tf.distribute` losses are divided by the number of replicas, so the sum of the replicas' gradients is that of the
+global batch; it is taken before the clipping. (Keras clips each replica's part.)
 """
 
 import keras
 import tensorflow as tf
 
 
+class GlobalGradients:
+    """What both optimizers share: gradients of the global batch, the largest of them noted, and a scale of the rate.
+
+    Attributes:
+        largest_gradient: [2], the norm of the largest gradient of one variable in the last step, and that variable's
+            number. A norm that is not finite is the largest.
+        rate_scale: the learning rate is multiplied by it; 1 unless a run has stepped back (see `loop.faults`).
+    """
+
+    def build(self, variables):
+        if not self.built:
+            only_first = {"dtype": "float32", "aggregation": "only_first_replica"}
+            self.largest_gradient = self.add_variable((2,), "zeros", name="largest_gradient", **only_first)
+            self.rate_scale = self.add_variable((), "ones", name="rate_scale", **only_first)
+        super().build(variables)
+
+    @property
+    def effective_rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.learning_rate.numpy()) * float(self.rate_scale.numpy())
+
+    def largest(self) -> tuple[float, str]:
+        """The norm of the largest gradient of the last step and the path of its variable."""
+        norm, index = self.largest_gradient.numpy()
+        return float(norm), self._trainable_variables[int(index)].path
+
+    def scaled(self, learning_rate, dtype) -> tf.Tensor:
+        """The rate that a step uses."""
+        return tf.cast(learning_rate * tf.convert_to_tensor(self.rate_scale), dtype)
+
+    def apply(self, grads, trainable_variables=None):
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            grads = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # they are summed already
+
+    def _clip_gradients(self, grads):
+        """Keras' global clipping, whose norms also say which gradient is the largest."""
+        norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in grads]))
+        index = tf.argmax(tf.where(tf.math.is_finite(norms), norms, norms.dtype.max))
+        self.assign(self.largest_gradient, tf.stack([tf.gather(norms, index), tf.cast(index, tf.float32)]))
+        if not self.global_clipnorm:
+            return super()._clip_gradients(grads)
+        norm = tf.norm(norms)
+        scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)
+        return [g * tf.cast(scale, g.dtype) for g in grads]
+
+
 @keras.saving.register_keras_serializable("dartsminus_tf")
-class SGD(keras.optimizers.SGD):
+class SGD(GlobalGradients, keras.optimizers.SGD):
     """v <- momentum * v + (clip(g) + l2 * w);  w <- w - rate * v.
 
     With Nesterov momentum: w <- w - rate * (clip(g) + l2 * w + momentum * v).
@@ -24,7 +78,7 @@ class SGD(keras.optimizers.SGD):
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
-        rate = tf.cast(learning_rate, variable.dtype)
+        rate = self.scaled(learning_rate, variable.dtype)
         gradient = tf.cast(gradient, variable.dtype) + self.l2 * tf.convert_to_tensor(variable)
         if self.momentum:
             velocity = self.momentums[self._get_variable_index(variable)]
@@ -35,7 +89,7 @@ class SGD(keras.optimizers.SGD):
 
     def lookahead(self, gradients, variables) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Where one step without clipping would take `variables` (they stay), and -d(value) / d(gradient), a scalar."""
-        rate = tf.convert_to_tensor(self.learning_rate)
+        rate = self.scaled(self.learning_rate, self.learning_rate.dtype)
         factor = rate * (1.0 + self.momentum) if self.nesterov else rate
         values = []
         for gradient, variable in zip(gradients, variables, strict=True):
@@ -53,7 +107,7 @@ class SGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable("dartsminus_tf")
-class Adam(keras.optimizers.Adam):
+class Adam(GlobalGradients, keras.optimizers.Adam):
     """g <- g + l2 * w;  m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  w <- w - rate * m' / (sqrt(v') + epsilon)
 
     with m' = m / (1 - b1^t) and v' = v / (1 - b2^t) at step t = 1, 2, ...
@@ -65,7 +119,7 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
-        rate, step = tf.cast(learning_rate, dtype), tf.cast(self.iterations.value + 1, dtype)
+        rate, step = self.scaled(learning_rate, dtype), tf.cast(self.iterations.value + 1, dtype)
         gradient = tf.cast(gradient, dtype) + self.l2 * tf.convert_to_tensor(variable)
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]

@@ -19,11 +19,11 @@ class MetricsCsv(keras.callbacks.Callback):
         self.epochs, self.quiet = epochs, quiet
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._start = time.perf_counter()
+        self._start = time.monotonic() - (logs or {}).get("seconds", 0.0)  # those before an interruption
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: round(float(value), 6) for name, value in (logs or {}).items()}
-        row["seconds"] = round(time.perf_counter() - self._start, 3)
+        row["seconds"] = round(time.monotonic() - self._start, 3)
         self.table.append({"epoch": epoch, **row})
         if not self.quiet:
             values = "  ".join(f"{name} {value:.4g}" for name, value in row.items())

@@ -7,7 +7,7 @@ only), so the input is padded by hand.
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.ops import tally
+from dartsminus_tf.ops import step, tally
 from dartsminus_tf.ops.depthwise import dense_depthwise
 
 LOWEST = -3.0e38
@@ -151,5 +151,5 @@ def separable(
 def drop_path(x: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
     """Zero each sample of `x` [N, H, W, C] with probability `rate` in [0, 1) and scale the others by 1 / (1 - rate)."""
     keep = 1.0 - tf.cast(rate, x.dtype)
-    mask = tf.floor(keep + tf.random.uniform([tf.shape(x)[0], 1, 1, 1], dtype=x.dtype))
+    mask = tf.floor(keep + tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], step.random_seed(), dtype=x.dtype))
     return x * (mask / keep)

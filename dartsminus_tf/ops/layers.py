@@ -4,12 +4,12 @@ Convolutions carry no bias and start from PyTorch's default, uniform in +-1 / sq
 """
 
 import math
-import random
 
 import keras
 import tensorflow as tf
 
 from dartsminus_tf.ops import functional as fn
+from dartsminus_tf.ops import step
 from dartsminus_tf.ops.norm import BatchNorm
 
 
@@ -224,23 +224,21 @@ class Noise(Operation):
         super().__init__(stride=stride, **kwargs)
 
     def call(self, x, training=False):
-        return tf.random.normal(tf.shape(fn.subsample(x, self.stride)), dtype=x.dtype)
+        return tf.random.stateless_normal(tf.shape(fn.subsample(x, self.stride)), step.random_seed(), dtype=x.dtype)
 
 
 class SkipDropout(keras.layers.Layer):
     """Dropout of single values on the output of `skip_connect` (P-DARTS): x * Bernoulli(1 - r) / (1 - r).
 
-    One layer serves all skips of a supernet; every call draws anew. Its seed is a variable, so that a checkpoint holds
-    it: Keras saves no state of a `SeedGenerator`.
+    One layer serves all skips of a supernet; every call draws anew.
 
     Attributes:
         rate: r, scalar in [0, 1); not trained, set by a schedule once an epoch.
-        seed: int64 [2], the start that `keras.utils.set_random_seed` decides, and the number of calls.
     """
 
     def __init__(self, rate: float, **kwargs):
         super().__init__(**kwargs)
-        self.initial_rate, self.first_seed = rate, random.getrandbits(31)
+        self.initial_rate = rate
 
     def build(self, input_shape=None):
         self.rate = self.add_weight(
@@ -251,13 +249,10 @@ class SkipDropout(keras.layers.Layer):
             dtype="float32",
             autocast=False,
         )
-        start = lambda shape, dtype=None: tf.constant([self.first_seed, 0], tf.int64)  # noqa: E731
-        self.seed = self.add_weight(shape=(2,), initializer=start, trainable=False, name="seed", dtype="int64")
 
     def call(self, x):
         keep = 1.0 - tf.convert_to_tensor(self.rate)
-        seed = self.seed.value.assign_add(tf.constant([0, 1], tf.int64))
-        kept = tf.random.stateless_uniform(tf.shape(x), seed) < keep
+        kept = tf.random.stateless_uniform(tf.shape(x), step.random_seed()) < keep
         return tf.where(kept, x / tf.cast(keep, x.dtype), tf.zeros_like(x))
 
 

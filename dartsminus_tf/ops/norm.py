@@ -8,17 +8,35 @@ Inference:  the same with the moving statistics.
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.ops import step
+
 EPSILON = 1e-5
 MOMENTUM = 0.9  # PyTorch's momentum 0.1
 
 
 def normalise_batch(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float = EPSILON):
-    """Normalise `x` [N, H, W, C] by its own statistics. Returns (y, mean [C], unbiased variance [C])."""
+    """Normalise `x` [N, H, W, C] by its own statistics. Returns (y, mean [C], unbiased variance [C]).
+
+    In a step whose norms are synchronised (see `ops.step`) the statistics are those of all replicas' parts together.
+    """
+    if step.synchronised():
+        return _normalise_synchronised(x, scale, offset, epsilon)
     empty = tf.zeros([0])
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x, scale=scale, offset=offset, mean=empty, variance=empty, epsilon=epsilon, is_training=True
     )
     return y, mean, variance
+
+
+def _normalise_synchronised(x, scale, offset, epsilon):
+    """With m_r, v_r of replica r's part (all of one size): mean = E[m_r], variance = E[v_r + m_r^2] - mean^2."""
+    part_mean, part_variance = tf.nn.moments(x, [0, 1, 2])
+    mean, square = step.mean_over_replicas([part_mean, part_variance + tf.square(part_mean)])
+    variance = tf.maximum(square - tf.square(mean), 0.0)
+    y = tf.nn.batch_normalization(x, mean, variance, offset, scale, epsilon)
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    count = tf.cast(tf.size(x[..., 0]) * replicas, variance.dtype)
+    return y, mean, variance * count / tf.maximum(count - 1.0, 1.0)
 
 
 def normalise_moving(x, scale, offset, mean, variance, epsilon: float = EPSILON) -> tf.Tensor:
@@ -49,7 +67,7 @@ class BatchNorm(keras.layers.Layer):
         float32 = {"shape": shape, "dtype": "float32", "autocast": False}
         self.gamma = self.add_weight(initializer="ones", name="gamma", **float32) if self.affine else None
         self.beta = self.add_weight(initializer="zeros", name="beta", **float32) if self.affine else None
-        statistics = float32 | {"trainable": False}
+        statistics = float32 | {"trainable": False, "aggregation": "mean"}
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)
 
@@ -109,6 +127,7 @@ class NormBank(keras.layers.Layer):
             "trainable": False,
             "dtype": "float32",
             "autocast": False,
+            "aggregation": "mean",
         }
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)

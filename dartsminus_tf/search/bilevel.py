@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.loop.distribution import unscale_loss
+from dartsminus_tf.ops import step
 from dartsminus_tf.search.unrolled import unrolled_gradient
 
 ORDERS = ("first", "second")
@@ -22,22 +24,21 @@ class BilevelSearch(keras.Model):
     Args:
         supernet: a model with `alpha_variables`, `weight_variables` and `beta`.
         order: "first" or "second".
-        alpha_waits: make a switch `alpha_moves` that turns architecture steps off while it is False. Without it the
-            step's graph has no branch.
+        sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
+
+    Attributes:
+        alpha_moves: whether steps take their architecture step; call `make_train_function(force=True)` after a change.
 
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
     """
 
-    def __init__(self, supernet: keras.Model, order: str = "first", alpha_waits: bool = False, **kwargs):
+    def __init__(self, supernet: keras.Model, order: str = "first", sync_batch_norm: bool = False, **kwargs):
         super().__init__(**kwargs)
         if order not in ORDERS:
             raise UsageError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}")
         self.supernet, self.order = supernet, order
-        self.alpha_moves = None
-        if alpha_waits:
-            self.alpha_moves = self.add_weight(
-                shape=(), initializer="ones", trainable=False, dtype="bool", name="alpha_moves"
-            )
+        self.sync_batch_norm, self.alpha_moves = sync_batch_norm, True
+        self.random_seed = step.new_seed()
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         self.alpha_loss_metric = keras.metrics.Mean(name="alpha_loss")
@@ -75,24 +76,23 @@ class BilevelSearch(keras.Model):
         return self.supernet(x, training=training)
 
     @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Those of the weights and of alpha."""
+        return [self.optimizer, self.alpha_optimizer]
+
+    @property
     def metrics(self):
         return [self.loss_metric, self.accuracy_metric, self.alpha_loss_metric, self.alpha_accuracy_metric]
 
     def train_step(self, data):
         train, valid = data
-        if self.order == "first":
-            self._if_alpha_moves(lambda: self.architecture_step(*valid))
-        else:
-            self._if_alpha_moves(lambda: self.unrolled_architecture_step(train, valid))
-        self.weight_step(*train)
+        with step.settings(self.random_seed, self.optimizer.iterations, self.sync_batch_norm):
+            if self.alpha_moves and self.order == "first":
+                self.architecture_step(*valid)
+            elif self.alpha_moves:
+                self.unrolled_architecture_step(train, valid)
+            self.weight_step(*train)
         return {metric.name: metric.result() for metric in self.metrics}
-
-    def _if_alpha_moves(self, step) -> None:
-        """Take `step`, which returns None, unless the switch is there and off."""
-        if self.alpha_moves is None:
-            step()
-        else:
-            tf.cond(tf.convert_to_tensor(self.alpha_moves), step, lambda: None)
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
@@ -115,7 +115,7 @@ class BilevelSearch(keras.Model):
         self._measure_alpha(loss, valid[1], logits)
 
     def _measure_alpha(self, loss, y, logits) -> None:
-        self.alpha_loss_metric.update_state(loss)
+        self.alpha_loss_metric.update_state(unscale_loss(loss))
         self.alpha_accuracy_metric.update_state(y, logits)
 
     def _loss_of(self, batch):
@@ -126,7 +126,7 @@ class BilevelSearch(keras.Model):
     def weight_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move the weights down the training loss."""
         loss, logits = self._descend(x, y, self.supernet.weight_variables, self.optimizer)
-        self.loss_metric.update_state(loss)
+        self.loss_metric.update_state(unscale_loss(loss))
         self.accuracy_metric.update_state(y, logits)
 
     def _descend(self, x, y, variables, optimizer):
@@ -140,7 +140,8 @@ class BilevelSearch(keras.Model):
 
     def test_step(self, data):
         x, y = data
-        logits = self.supernet(x, training=False)
-        self.loss_metric.update_state(self.loss(y, logits), sample_weight=tf.shape(y)[0])
+        with step.settings(self.random_seed + 2**31, self.accuracy_metric.count):
+            logits = self.supernet(x, training=False)
+        self.loss_metric.update_state(unscale_loss(self.loss(y, logits)), sample_weight=tf.shape(y)[0])
         self.accuracy_metric.update_state(y, logits)
         return {metric.name: metric.result() for metric in self.metrics[:2]}

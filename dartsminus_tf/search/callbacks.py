@@ -29,14 +29,20 @@ class BetaCallback(keras.callbacks.Callback):
 
 
 class AlphaStart(keras.callbacks.Callback):
-    """Turns architecture steps on from epoch `start` (from 0); before it, the logs have no losses of alpha."""
+    """Turns architecture steps on from epoch `start` (from 0); before it, the logs have no losses of alpha.
+
+    The step is traced anew then: without architecture steps its graph has half the size.
+    """
 
     def __init__(self, start: int):
         super().__init__()
         self.start = start
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.model.alpha_moves.assign(epoch >= self.start)
+        moves = epoch >= self.start
+        if moves != self.model.alpha_moves:
+            self.model.alpha_moves = moves
+            self.model.make_train_function(force=True)
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None and epoch < self.start:

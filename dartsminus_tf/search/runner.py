@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam
 from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
-from dartsminus_tf.loop.reporting import MetricsCsv, progress_bar
+from dartsminus_tf.loop.reporting import MetricsCsv
+from dartsminus_tf.loop.start import begin, opened
 from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
@@ -36,7 +37,10 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
-    return run_single(run) if config.progressive is None else run_progressive(run, run_single)
+    try:
+        return run_single(run) if config.progressive is None else run_progressive(run, run_single)
+    finally:
+        run.close()
 
 
 def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
@@ -44,43 +48,36 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
     if run.result is not None:
         return run.result
     config, table = run.config, table_of(run.config)
-    keras.utils.set_random_seed(config.runtime.seed)
-    data = ImageData(config.data, config.runtime.seed)
-    model = build_search(config, data, space)
+    strategy = begin(config)
+    with strategy.scope():
+        data = ImageData(config.data, config.runtime.seed)
+        model = build_search(config, data, space)
     weights_batches, alpha_batches = data.halves(config.alpha_fraction)
-    run.open()
-    if space is not None:
-        run.write_json("space.json", {"normal": space.normal, "reduce": space.reduce})
-
-    checkpoints = Checkpoints(run.path / "checkpoints", config.runtime.keep_checkpoints)
-    initial_epoch = checkpoints.restore(model)
-    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs)
-    history = GenotypeHistory(run.path, initial_epoch)
     whole = min(weights_batches.steps_per_epoch, alpha_batches.steps_per_epoch)
-    steps = min(config.steps_per_epoch or whole, whole)
-    first = initial_epoch * steps
-    held_out = data.held_out(config.alpha_fraction)
-    stopper = _early_stop(config, held_out, metrics)
-    model.fit(
-        tf.data.Dataset.zip(weights_batches.from_step(first), alpha_batches.from_step(first)),
-        steps_per_epoch=steps,
-        initial_epoch=initial_epoch,
-        epochs=initial_epoch if stopper and stopper.stop else config.epochs,
-        validation_data=held_out,
-        validation_freq=config.validate_every,
-        shuffle=False,
-        verbose=progress_bar(config.runtime.verbose),
-        callbacks=[
-            *_schedules(config),
-            history,
-            *([TrueAccuracy(table)] if table else []),
-            *([stopper] if stopper else []),
-            AlphaSummaries(run.path / "tensorboard"),
-            metrics,
-            checkpoints,
-        ],
+    work = Work(
+        lambda first: tf.data.Dataset.zip(weights_batches.from_step(first), alpha_batches.from_step(first)),
+        min(config.steps_per_epoch or whole, whole),
+        config.epochs,
+        data.held_out(config.alpha_fraction),
+        config.validate_every,
     )
-    return _finish(run, history, metrics, steps, stopper, table)
+    with opened(run, strategy) as (run, checkpoints):
+        if space is not None:
+            run.write_json("space.json", {"normal": space.normal, "reduce": space.reduce})
+        return _search(run, Loop(model, work, checkpoints, config.runtime), table)
+
+
+def _search(run: RunDirectory, loop: Loop, table: BenchmarkTable | None) -> dict:
+    config = run.config
+    initial_epoch = loop.restore().epoch
+    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
+    history = GenotypeHistory(run.path, initial_epoch)
+    stopper = _early_stop(config, loop.work.validation, metrics)
+    if stopper is None or stopper.stop is None:
+        optional = [*([TrueAccuracy(table)] if table else []), *([stopper] if stopper else [])]
+        summaries = AlphaSummaries(run.path / "tensorboard")
+        loop.run([*_schedules(config), history, *optional, summaries, metrics])
+    return _finish(run, history, metrics, loop.work.steps_per_epoch, stopper, table)
 
 
 def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None = None) -> BilevelSearch:
@@ -95,7 +92,7 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
         edge_normalization=config.edge_normalization,
         skip_dropout=config.skip_dropout,
     )
-    model = BilevelSearch(supernet, order=config.order, alpha_waits=config.alpha_start_epoch > 0)
+    model = BilevelSearch(supernet, order=config.order, sync_batch_norm=config.sync_batch_norm)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     alpha = config.alpha

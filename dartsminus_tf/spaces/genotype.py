@@ -94,7 +94,7 @@ class Genotype(ABC):
         """Read the JSON form."""
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"The genotype is not valid JSON ({error}). Received: {shortened(text)}") from None
         return cls.from_dict(data)
 

@@ -22,12 +22,13 @@ def find_genotype(text: str | dict) -> Genotype:
         return Genotype.from_string(stripped)
     if stripped in published():
         return published_genotype(stripped)
-    path = Path(stripped)
-    path = path / "genotype.json" if path.is_dir() else path
     try:
-        return Genotype.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
+        path = Path(stripped)
+        path = path / "genotype.json" if path.is_dir() else path
+        content = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
         raise UsageError(
             "genotype must be a published name, a JSON file, a finished search's directory, or the JSON itself; "
             f"published are {', '.join(published())}. Received: {stripped[:120]!r}"
         ) from None
+    return Genotype.from_json(content)

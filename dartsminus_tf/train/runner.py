@@ -3,15 +3,14 @@
 import os
 from pathlib import Path
 
-import keras
-
 from dartsminus_tf.config import TrainConfig, load_config, load_yaml
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
-from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
-from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars, progress_bar
+from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
+from dartsminus_tf.loop.start import begin, opened
 from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.spaces.network import DerivedNetwork, build_network
 from dartsminus_tf.train.genotypes import find_genotype
@@ -29,35 +28,30 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
-    keras.utils.set_random_seed(config.runtime.seed)
-    network = network_of(config)
-    data = ImageData(config.data, config.runtime.seed)
-    model = _build_training(config, network(data.source.num_classes))
+    strategy = begin(config)
+    with strategy.scope():
+        network = network_of(config)
+        data = ImageData(config.data, config.runtime.seed)
+        model = _build_training(config, network(data.source.num_classes))
     batches = data.train()
-    run.open()
-
-    checkpoints = Checkpoints(run.path / "checkpoints", config.runtime.keep_checkpoints)
-    initial_epoch = checkpoints.restore(model)
-    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs)
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
-    model.fit(
-        batches.from_step(initial_epoch * steps),
-        steps_per_epoch=steps,
-        initial_epoch=initial_epoch,
-        epochs=config.epochs,
-        validation_data=data.test(),
-        validation_freq=[
-            e for e in range(1, config.epochs + 1) if e % config.validate_every == 0 or e == config.epochs
-        ],
-        shuffle=False,
-        verbose=progress_bar(config.runtime.verbose),
-        callbacks=[
+    work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
+    with opened(run, strategy) as (run, checkpoints):
+        loop = Loop(model, work, checkpoints, config.runtime)
+        return _train(run, model, data, loop)
+
+
+def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loop) -> dict:
+    config = run.config
+    initial_epoch = loop.restore().epoch
+    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
+    loop.run(
+        [
             EpochLearningRate(config.weights, config.epochs),
             DropPathSchedule(config.drop_path, config.epochs),
             TensorBoardScalars(run.path / "tensorboard"),
             metrics,
-            checkpoints,
-        ],
+        ]
     )
     return _finish(run, model.network, data, metrics)
 
@@ -82,7 +76,7 @@ def network_of(config: TrainConfig):
 
 
 def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
-    model = NetworkTraining(network, config.auxiliary_weight, config.label_smoothing)
+    model = NetworkTraining(network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     model.compile(build_sgd(config.weights))
@@ -90,8 +84,10 @@ def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTrai
 
 
 def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv) -> dict:
-    temporary = run.path / f".{os.getpid()}.{WEIGHTS}"
+    temporary = run.path / f".tmp.{WEIGHTS}"
     network.save_weights(temporary, overwrite=True)
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
     os.replace(temporary, run.path / WEIGHTS)
     last = metrics.table.rows[-1]
     config = run.config

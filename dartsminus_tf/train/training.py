@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.loop.distribution import unscale_loss
+from dartsminus_tf.ops import step
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 
@@ -15,12 +17,21 @@ class NetworkTraining(keras.Model):
         network: with or without an auxiliary head.
         auxiliary_weight: of the auxiliary head's loss.
         label_smoothing: share of the target that is spread over all classes, in training.
+        sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
     """
 
-    def __init__(self, network: DerivedNetwork, auxiliary_weight: float = 0.4, label_smoothing: float = 0.0, **kwargs):
+    def __init__(
+        self,
+        network: DerivedNetwork,
+        auxiliary_weight: float = 0.4,
+        label_smoothing: float = 0.0,
+        sync_batch_norm: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.network = network
-        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_weight, self.sync_batch_norm = auxiliary_weight, sync_batch_norm
+        self.random_seed = step.new_seed()
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -40,6 +51,11 @@ class NetworkTraining(keras.Model):
         return self.network(x, training=training)
 
     @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The one that there is."""
+        return [self.optimizer]
+
+    @property
     def metrics(self):
         return [self.loss_metric, self.accuracy_metric, self.top5_metric]
 
@@ -47,7 +63,8 @@ class NetworkTraining(keras.Model):
         x, y = data
         target = tf.one_hot(y, self.network.num_classes)
         variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
+        settings = step.settings(self.random_seed, self.optimizer.iterations, self.sync_batch_norm)
+        with settings, tf.GradientTape() as tape:
             outputs = self.network(x, training=True)
             logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
             loss = self.train_loss(target, logits)
@@ -62,7 +79,7 @@ class NetworkTraining(keras.Model):
         return self._measure(self.test_loss(y, logits), y, logits)
 
     def _measure(self, loss, y, logits):
-        self.loss_metric.update_state(loss, sample_weight=tf.shape(y)[0])
+        self.loss_metric.update_state(unscale_loss(loss), sample_weight=tf.shape(y)[0])
         self.accuracy_metric.update_state(y, logits)
         self.top5_metric.update_state(y, logits)
         return {metric.name: metric.result() for metric in self.metrics}

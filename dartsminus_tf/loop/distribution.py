@@ -1,0 +1,105 @@
+"""Many devices: the strategies of `tf.distribute`, by the names that a config gives them.
+
+Batch sizes and learning rates are those of the global batch, whatever the number of devices.
+"""
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+
+WORKER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+@functools.cache
+def strategy_of(name: str | None) -> tf.distribute.Strategy:
+    """The strategy that `runtime.distribute` names, one object a process.
+
+    Args:
+        name: None, the default device; "one_device", the first GPU or the CPU; "mirrored", all GPUs of this machine (or
+            all logical CPU devices where there is none); "multi_worker", all machines of `TF_CONFIG`, one process each.
+            For "multi_worker" this must be the first thing that TensorFlow does in the process.
+
+    Raises:
+        UsageError: where `TF_CONFIG` does not describe a cluster of workers.
+    """
+    if name is None:
+        return tf.distribute.get_strategy()
+    if name == "multi_worker":
+        _check_cluster(os.environ.get("TF_CONFIG", ""))
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = [device.name for device in devices]
+    return tf.distribute.OneDeviceStrategy(names[0]) if name == "one_device" else tf.distribute.MirroredStrategy(names)
+
+
+def _check_cluster(text: str) -> None:
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        valid = task["type"] == "worker" and 0 <= task["index"] < len(workers)
+    except (ValueError, KeyError, TypeError):
+        valid = False
+    if not valid:
+        raise UsageError(
+            'distribute=multi_worker needs TF_CONFIG: {"cluster": {"worker": ["host:port", ...]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}. Received: {text[:200]!r}'
+        )
+
+
+def unscale_loss(loss: tf.Tensor) -> tf.Tensor:
+    """A Keras loss, which is divided by the number of replicas, as the mean over this replica's examples."""
+    return loss * tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: the first worker, or the only process."""
+    return strategy.cluster_resolver is None or not strategy.cluster_resolver.task_id
+
+
+def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
+    """Refuse a global batch that is no multiple of the replicas.
+
+    Raises:
+        UsageError: where replicas would get parts of different sizes.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UsageError(f"data.batch_size must be a multiple of the {replicas} devices. Received: {batch_size}")
+
+
+@contextlib.contextmanager
+def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turn the errors that the end of another worker causes here into one line.
+
+    Raises:
+        UsageError: saying that all are to be started again.
+    """
+    try:
+        yield
+    except WORKER_ERRORS as error:
+        if strategy.cluster_resolver is None:
+            raise
+        reason = error.message.strip().splitlines()[0][:200] if error.message else type(error).__name__
+        raise UsageError(
+            f"another worker is gone: start all workers again, they go on from the last checkpoint. Received: {reason}"
+        ) from None
+
+
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether `flag` is set in any worker's process: all of them save and stop at the same step."""
+    if strategy.cluster_resolver is None:
+        return flag
+    values = strategy.experimental_distribute_values_from_function(lambda context: tf.constant(float(flag)))
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)) > 0

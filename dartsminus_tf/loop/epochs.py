@@ -1,0 +1,186 @@
+"""The loop of a search or a training: Keras' epochs and callbacks, and a run that survives whatever happens to it.
+
+It differs from `keras.Model.fit` in that it starts anywhere in an epoch, saves after any step, and stops after any: an
+interrupted epoch ends with the metrics that it would have had.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.config import RuntimeConfig
+from dartsminus_tf.errors import Stopped, UsageError
+from dartsminus_tf.loop import distribution
+from dartsminus_tf.loop.checkpoints import Checkpoints, Position, state_variables, to_array
+from dartsminus_tf.loop.faults import MOST_STEPS_BACK, NonFiniteLoss, check_finite, data_faults
+from dartsminus_tf.loop.reporting import progress_bar
+from dartsminus_tf.loop.signals import StopRequest
+
+SCORE = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
+
+    Args:
+        batches: first step, counted over all epochs -> endless tf.data.Dataset from it.
+        steps_per_epoch, epochs: how much.
+        validation: tf.data.Dataset for `model.evaluate`.
+        validate_every: epochs from one validation to the next; the last epoch is always validated.
+    """
+
+    batches: Callable[[int], tf.data.Dataset]
+    steps_per_epoch: int
+    epochs: int
+    validation: tf.data.Dataset
+    validate_every: int = 1
+
+    def validates(self, epoch: int) -> bool:
+        """Whether `epoch` (from 0) ends with a validation."""
+        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+
+
+class Loop:
+    """Does `work` with a built and compiled model.
+
+    Args:
+        model: lists its optimizers in `model.optimizers`; its metrics are means over the epoch.
+        work: data and length.
+        checkpoints: the run's states.
+        runtime: how often to save, what to do about a loss that is not finite, what to show.
+    """
+
+    def __init__(self, model: keras.Model, work: Work, checkpoints: Checkpoints, runtime: RuntimeConfig):
+        self.model, self.work, self.checkpoints, self.runtime = model, work, checkpoints, runtime
+        self.strategy = model.distribute_strategy
+        self.variables = state_variables(model)
+        self.position = Position()
+        self._newest = None
+        self._steps_back: list[Position] = []
+
+    def restore(self) -> Position:
+        """Go to the newest whole state, if there is one; returns where the run stands."""
+        self.position = self.checkpoints.restore(self.variables) or Position()
+        if self.position == Position():
+            self._save(self.position)
+        else:
+            self._newest = self.checkpoints.saved()[-1]
+        return self.position
+
+    def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Do what is left of the work.
+
+        Raises:
+            Stopped: after SIGINT or SIGTERM; the state is saved.
+            UsageError: where data cannot be read or the loss is not finite.
+        """
+        self.model.stop_training = False
+        self.model.make_train_function()
+        bar = progress_bar(self.runtime.verbose)
+        shown = {"verbose": bar, "epochs": self.work.epochs, "steps": self.work.steps_per_epoch}
+        chain = keras.callbacks.CallbackList(list(callbacks), add_progbar=bar > 0, model=self.model, **shown)
+        with StopRequest() as self._stop:
+            chain.on_train_begin()
+            try:
+                with distribution.lost_workers(self.strategy):
+                    while not self._finished():
+                        self._try(chain)
+            finally:
+                chain.on_train_end()
+
+    def _finished(self) -> bool:
+        return self.model.stop_training or self.position.epoch >= self.work.epochs
+
+    def _try(self, chain: keras.callbacks.CallbackList) -> None:
+        """Epoch after epoch, until the end or the first loss that is not finite."""
+        first = self.position.epoch * self.work.steps_per_epoch + self.position.step
+        iterator = iter(self.strategy.experimental_distribute_dataset(self.work.batches(first)))
+        self._last_save = time.monotonic()
+        try:
+            while not self._finished():
+                self._epoch(iterator, chain)
+        except NonFiniteLoss as fault:
+            self._step_back(fault)
+
+    def _epoch(self, iterator, chain: keras.callbacks.CallbackList) -> None:
+        start = self.position
+        if start.step == 0:
+            self.model.reset_metrics()
+        self._epoch_start = time.monotonic() - start.seconds
+        chain.on_epoch_begin(start.epoch, {"seconds": start.seconds})
+        for step in range(start.step, self.work.steps_per_epoch):
+            chain.on_train_batch_begin(step)
+            logs = self._step(iterator)
+            chain.on_train_batch_end(step, logs)
+            self.position = Position(start.epoch, step + 1, time.monotonic() - self._epoch_start)
+            self._save_where_due(self.variables)
+        logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        if self.work.validates(start.epoch):
+            logs |= {f"val_{name}": float(value) for name, value in self._validate().items()}
+        chain.on_epoch_end(start.epoch, logs)
+        self._save(Position(start.epoch + 1), logs.get(SCORE))
+        self._stop_where_asked()
+
+    def _step(self, iterator) -> dict[str, float]:
+        """One step of training; the position is that before it."""
+        where = str(Position(self.position.epoch, self.position.step + 1))
+        try:
+            with data_faults(where):
+                batch = next(iterator)  # apart from the step, which would be half done when its data fail
+        except UsageError:
+            self._save(self.position)
+            raise
+        logs = self.model.train_function(iter([batch]))
+        logs = {name: float(value) for name, value in logs.items()}
+        check_finite(logs, self.model, where)
+        return logs
+
+    def _validate(self) -> dict[str, float]:
+        """Evaluate. The metrics' variables are used for it, so a state saved meanwhile gets their present values."""
+        metrics = len(self.model.metrics_variables)
+        kept = [to_array(variable) for variable in self.variables[-metrics:]]
+        variables = [*self.variables[:-metrics], *kept]
+        watch = keras.callbacks.LambdaCallback()
+        watch.on_test_batch_end = lambda batch, logs=None: self._save_where_due(variables)
+        with data_faults(f"the validation of epoch {self.position.epoch + 1}"):
+            return self.model.evaluate(self.work.validation, verbose=0, callbacks=[watch], return_dict=True)
+
+    def _save_where_due(self, variables: Sequence) -> None:
+        """Save when it is time to or when the run is asked to stop, and stop in that case."""
+        due = time.monotonic() - self._last_save >= 60 * self.runtime.save_minutes
+        stop = distribution.any_worker(self.strategy, self._stop.requested)
+        if stop or distribution.any_worker(self.strategy, due):
+            self._save(self.position, variables=variables)
+        self._stop.requested = stop
+        self._stop_where_asked()
+
+    def _save(self, position: Position, score: float | None = None, variables: Sequence | None = None) -> None:
+        self._newest = self.checkpoints.save(position, variables or self.variables, score)
+        self.position, self._last_save = position, time.monotonic()
+
+    def _stop_where_asked(self) -> None:
+        if self._stop.requested and self.position.epoch < self.work.epochs:
+            raise Stopped(f"stopped at {self.position}; saved {self._newest}")
+
+    def _step_back(self, fault: NonFiniteLoss) -> None:
+        """Go on from the newest state with half of its learning rates, or end the run."""
+        line = f"{fault}. The last good checkpoint is {self._newest}"
+        if self.runtime.on_nonfinite == "stop":
+            raise UsageError(
+                f"{line}: lower the learning rates in a new run, or let this one go on with half of them: "
+                f"runtime.on_nonfinite=step_back"
+            )
+        position = self.checkpoints.restore(self.variables)
+        self._steps_back.append(position)
+        times = self._steps_back.count(position)
+        if times > MOST_STEPS_BACK:
+            raise UsageError(f"{line}, and halving the rates {MOST_STEPS_BACK} times from there did not help")
+        for optimizer in self.model.optimizers:
+            scale = getattr(optimizer, "inner_optimizer", optimizer).rate_scale
+            scale.assign(scale * 0.5**times)
+        self.position = position
+        print(f"{line}: going on from {position} with {0.5**times:g} of its learning rates", flush=True)

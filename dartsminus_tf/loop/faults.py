@@ -1,0 +1,90 @@
+"""What can go wrong in a long run besides the user: said on one line, with what is lost and what to do."""
+
+import contextlib
+import errno
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.loop.checkpoints import Checkpoints
+
+MOST_STEPS_BACK = 5
+_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")
+WRITE_ERRORS = tuple(getattr(errno, name) for name in _NAMES)
+DATA_ERRORS = (
+    tf.errors.NotFoundError,
+    tf.errors.DataLossError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.InvalidArgumentError,
+)
+
+
+class NonFiniteLoss(Exception):
+    """A training step gave a loss that is not a number, or is infinite."""
+
+
+def check_finite(logs: Mapping[str, float], model: keras.Model, where: str) -> None:
+    """Raise where a value of `logs` is not finite, with all that one wants to know then.
+
+    Raises:
+        NonFiniteLoss: naming the step, the learning rates and the largest gradient.
+    """
+    bad = {name: value for name, value in logs.items() if not math.isfinite(value)}
+    if not bad:
+        return
+    values = ", ".join(f"{name} {value}" for name, value in bad.items())
+    raise NonFiniteLoss(f"Not finite at {where}: {values} ({'; '.join(map(_about, model.optimizers))})")
+
+
+def _about(optimizer) -> str:
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not hasattr(inner, "largest"):
+        return f"{inner.name} rate {float(inner.learning_rate.numpy()):.4g}"
+    norm, path = inner.largest()
+    return f"{inner.name} rate {inner.effective_rate:.4g}, largest gradient norm {norm:.4g} of {path}"
+
+
+@contextlib.contextmanager
+def data_faults(where: str) -> Iterator[None]:
+    """Turn TensorFlow's errors of reading into one line.
+
+    Raises:
+        UsageError: where a file of the data set has vanished, cannot be read or does not decode.
+    """
+    try:
+        yield
+    except DATA_ERRORS as error:
+        # A stack may come before TensorFlow's line, and the names of nodes after it.
+        found = re.search(r"([^\n]+)\n\s*\[\[", error.message) or re.search(r"[^\n]+", error.message)
+        reason = found[0].split("[[")[0].removeprefix("{{function_node").strip() if found else "no reason given"
+        raise UsageError(
+            f"The data cannot be read at {where}: repair them, then the same command goes on from there. "
+            f"Received: {reason[:300]}"
+        ) from None
+
+
+@contextlib.contextmanager
+def write_faults(checkpoints: Checkpoints) -> Iterator[None]:
+    """Turn a failure to write the run's files into one line.
+
+    Raises:
+        UsageError: with the reason, and the state that the run goes on from.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 closes a file on a full disk with a RuntimeError
+        found = re.search(r"errno = (\d+)", str(error))
+        number = getattr(error, "errno", None) or (int(found[1]) if found else None)
+        if number not in WRITE_ERRORS:
+            raise
+        saved = checkpoints.saved()
+        resume = f"the same command goes on from {saved[-1].name}" if saved else "start again: nothing was saved"
+        raise UsageError(
+            f"Cannot write to the run directory ({os.strerror(number)}): make room or give access, then {resume}. "
+            f"Received: {checkpoints.directory.parent}"
+        ) from None
