@@ -17,6 +17,7 @@ ROOMS = [
     "config",
     "run_lock",
     "run",
+    "tables",
     "data",
     "ops",
     "spaces",
@@ -26,6 +27,7 @@ ROOMS = [
     "interop",
     "export",
     "train",
+    "analysis",
     "cli",
 ]
 

@@ -9,8 +9,9 @@ import pytest
 from dartsminus_tf.cli.search import parse_seeds
 from dartsminus_tf.config import SearchConfig, load_config
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.search.seeds import markdown, run_seeds, seed_rows
+from dartsminus_tf.search.seeds import run_seeds, seed_rows
 from dartsminus_tf.spaces import Genotype
+from dartsminus_tf.tables import markdown
 from tests.conftest import ROOT, TINY_SEARCH
 
 OVERRIDES = [*TINY_SEARCH, "space=s2", "epochs=1", "steps_per_epoch=1"]

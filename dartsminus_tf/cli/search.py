@@ -23,13 +23,18 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
     return seeds
 
 
-def main() -> None:
-    """Read the flags, run, and print the summary line, or with --seeds the table."""
-    values = flags.FLAGS
+def search_overrides(values) -> list[str]:
+    """The overrides that --params_override and --nasbench201_table ask for."""
     overrides = run_overrides()
     if values.nasbench201_table is not None:
         overrides.append(f"runtime.nasbench201_table={json.dumps(values.nasbench201_table)}")
-    config = load_config(SearchConfig, values.config_file, overrides)
+    return overrides
+
+
+def main() -> None:
+    """Read the flags, run, and print the summary line, or with --seeds the table."""
+    values = flags.FLAGS
+    config = load_config(SearchConfig, values.config_file, search_overrides(values))
     seeds = None if values.seeds is None else parse_seeds(values.seeds)
     runtime = config.runtime
     configure(
@@ -38,7 +43,8 @@ def main() -> None:
         intra_op_threads=runtime.intra_op_threads,
     )
     if seeds is not None:
-        from dartsminus_tf.search.seeds import markdown, run_seeds
+        from dartsminus_tf.search.seeds import run_seeds
+        from dartsminus_tf.tables import markdown
 
         print(markdown(run_seeds(config, values.model_dir, seeds)), end="")
         return

@@ -55,6 +55,15 @@ class AlphaHessian:
         finally:
             self._restore(kept)
 
+    def matrix(self, x: tf.Tensor, y: tf.Tensor) -> np.ndarray:
+        """The whole Hessian [size, size], column by column; the mean of it and its transpose, which rounding parts."""
+        kept = self._without_dropout()
+        try:
+            columns = np.stack([self._multiply(x, y, unit) for unit in np.eye(self.size, dtype=np.float32)], axis=1)
+        finally:
+            self._restore(kept)
+        return (columns + columns.T) / 2
+
     def largest_eigenvalue(self, x: tf.Tensor, y: tf.Tensor) -> float:
         """The algebraically largest eigenvalue on images x [N, H, W, 3] and labels y [N]; NaN where Lanczos fails."""
         kept = self._without_dropout()

@@ -1,7 +1,5 @@
 """One search for every seed, and their results side by side: how much of a difference is the seed's."""
 
-import csv
-import io
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from dartsminus_tf.errors import UsageError
 from dartsminus_tf.run import write_atomically
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.spaces import Genotype
+from dartsminus_tf.tables import markdown, write_csv
 
 
 def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int]) -> list[dict]:
@@ -35,7 +34,7 @@ def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int])
         results.append(run_search(config.model_copy(update={"runtime": runtime}), path / f"seed_{seed}"))
         keras.backend.clear_session()
     rows = seed_rows(results)
-    write_atomically(path / "seeds.csv", _csv(rows))
+    write_csv(path / "seeds.csv", rows)
     write_atomically(path / "seeds.md", markdown(rows))
     return rows
 
@@ -73,32 +72,3 @@ def seed_rows(results: Sequence[dict]) -> list[dict]:
     deviations = {name: statistics.stdev(found) if len(found) > 1 else None for name, found in values.items()}
     empty = dict.fromkeys(rows[0])
     return [*rows, empty | {"seed": "mean"} | means, empty | {"seed": "std"} | deviations]
-
-
-def _cell(name: str, value) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        digits = {"seconds": 1, "validation_accuracy": 4}.get(name, 2)
-        return f"{value:.{digits}f}"
-    return str(value)
-
-
-def markdown(rows: Sequence[dict]) -> str:
-    """The rows as an aligned Markdown table."""
-    names = list(rows[0])
-    titles = [name.replace("_", " ") for name in names]
-    body = [[_cell(name, row[name]) for name in names] for row in rows]
-    widths = [max(len(line[i]) for line in [titles, *body]) for i in range(len(names))]
-    lines = [titles, ["-" * width for width in widths], *body]
-    return "".join(
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |\n" for line in lines
-    )
-
-
-def _csv(rows: Sequence[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return text.getvalue()

@@ -1,0 +1,1 @@
+"""The paper's analyses of searches: tables, figures and a report that opens from disk."""

@@ -1,0 +1,114 @@
+"""One self-contained `report.html`: every section's text, tables and figures, readable from disk without a network.
+
+Each analysis writes its section to `sections/`; the report is made anew from all sections that are there, so analyses
+can be run one by one.
+"""
+
+import base64
+import html
+import json
+import struct
+from pathlib import Path
+
+from dartsminus_tf.run import readable_json, write_atomically
+from dartsminus_tf.tables import Row, cell_text
+
+ORDER = ("skip_advantage", "methods", "compare", "beta_ablation", "alpha", "cell", "hessian", "landscape")
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; border-top: 1px solid #ddd; padding-top: 1rem; }
+figure { margin: 1rem 0; } img { max-width: 100%; height: auto; } figcaption { color: #555; font-size: .9rem; }
+table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #eee; white-space: nowrap; }
+nav a { margin-right: 1rem; }
+"""
+
+
+class Section:
+    """One analysis in the report.
+
+    Args:
+        mode: its name, and that of its file.
+        title: its heading.
+    """
+
+    def __init__(self, mode: str, title: str):
+        self.mode, self.title = mode, title
+        self.items: list[dict] = []
+
+    def text(self, words: str) -> None:
+        """Add a paragraph."""
+        self.items.append({"text": words})
+
+    def table(self, rows: list[Row]) -> None:
+        """Add a table."""
+        self.items.append({"table": [{name: cell_text(value) for name, value in row.items()} for row in rows]})
+
+    def figure(self, path: Path, caption: str) -> None:
+        """Add a PNG file."""
+        self.items.append({"figure": path.name, "caption": caption})
+
+    def file(self, path: Path) -> None:
+        """Name a data file that lies beside the report."""
+        self.items.append({"file": path.name})
+
+    def write(self, directory: Path) -> Path:
+        """Write the section, then the report of all sections in `directory`; returns the report's path."""
+        sections = directory / "sections"
+        sections.mkdir(parents=True, exist_ok=True)
+        content = {"mode": self.mode, "title": self.title, "items": self.items}
+        write_atomically(sections / f"{self.mode}.json", readable_json(content))
+        return write_report(directory)
+
+
+def write_report(directory: Path) -> Path:
+    """Make `report.html` from the sections in `directory`."""
+    found = {path.stem: path for path in (directory / "sections").glob("*.json")}
+    modes = [mode for mode in ORDER if mode in found] + sorted(set(found) - set(ORDER))
+    sections = [json.loads(found[mode].read_text(encoding="utf-8")) for mode in modes]
+    links = "".join(f'<a href="#{s["mode"]}">{html.escape(s["title"])}</a>' for s in sections)
+    body = "".join(_section(section, directory) for section in sections)
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>DARTS- analysis</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+        f"<style>{_STYLE}</style></head><body><h1>DARTS- analysis</h1><nav>{links}</nav>{body}</body></html>\n"
+    )
+    path = directory / "report.html"
+    write_atomically(path, page)
+    return path
+
+
+def _section(section: dict, directory: Path) -> str:
+    items = "".join(_item(item, directory) for item in section["items"])
+    return f'<section id="{section["mode"]}"><h2>{html.escape(section["title"])}</h2>{items}</section>'
+
+
+def _item(item: dict, directory: Path) -> str:
+    if "text" in item:
+        return f"<p>{html.escape(item['text'])}</p>"
+    if "table" in item:
+        return _table(item["table"])
+    if "file" in item:
+        name = html.escape(item["file"])
+        return f'<p>Data: <a href="{name}">{name}</a></p>'
+    return _figure(directory / item["figure"], item["caption"])
+
+
+def _table(rows: list[dict]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(row.get(name, ''))}</td>" for name in names) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _figure(path: Path, caption: str) -> str:
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])  # a PNG's header
+    image = base64.b64encode(data).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{image}" width="{width}" height="{height}" '
+        f'alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    )

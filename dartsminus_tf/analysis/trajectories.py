@@ -1,0 +1,76 @@
+"""`alpha`: how softmax(alpha) of every edge moves over a search, with beta, skips and entropy beside it."""
+
+import numpy as np
+
+from dartsminus_tf.analysis.history import SearchHistory, find_histories
+from dartsminus_tf.analysis.modes import Request
+from dartsminus_tf.analysis.report import Section
+from dartsminus_tf.analysis.style import new_figure, operation_color, run_color, save
+from dartsminus_tf.tables import write_csv
+
+COLUMNS = 4
+
+
+def analyse(request: Request) -> Section:
+    """Figures and tables of every search in `request.run_dirs`."""
+    section, directory = Section("alpha", "Trajectories of alpha"), request.directory
+    for history in find_histories(request.run_dirs):
+        stem = history.name.replace("/", "_")
+        for kind in history.weights:
+            path = save(_edges(history, kind), directory / f"alpha_{stem}_{kind}.png")
+            section.figure(path, f"{history.name}: softmax(alpha) of every edge of the {kind} cell, by epoch.")
+        path = save(_summary(history), directory / f"alpha_{stem}_summary.png")
+        section.figure(path, f"{history.name}: beta, edges dominated by a skip, entropy of alpha, by epoch.")
+        section.file(write_csv(directory / f"alpha_{stem}.csv", _rows(history)))
+    return section
+
+
+def _edges(history: SearchHistory, kind: str):
+    """One small plot an edge; beta is the dashed line."""
+    weights, primitives = history.weights[kind], history.primitives[kind]
+    edges = weights.shape[1]
+    rows = -(-edges // COLUMNS)
+    figure, axes = new_figure(rows, COLUMNS, width=11, height=2.0 * rows + 0.6)
+    names = list(dict.fromkeys(name for edge in primitives for name in edge))
+    epochs, beta, handles = np.arange(len(weights)), history.metrics["beta"][: len(weights)], {}
+    for edge, axis in enumerate(axes):
+        if edge >= edges:
+            axis.set_visible(False)
+            continue
+        for k, name in enumerate(primitives[edge]):
+            color = operation_color(name, names)
+            handles[name] = axis.plot(epochs, weights[:, edge, k], color=color, linewidth=1.4)[0]
+        handles["beta"] = axis.plot(epochs, beta, color="black", linewidth=0.9, linestyle="--")[0]
+        axis.set_title(f"edge {edge}", fontsize=9, loc="left")
+        axis.set_ylim(0, 1.02)
+        axis.tick_params(labelsize=8)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    return figure
+
+
+def _summary(history: SearchHistory):
+    figure, axes = new_figure(1, 3, width=11, height=2.6)
+    epochs = history.metrics["epoch"]
+    series = (
+        ("beta", history.metrics["beta"]),
+        ("edges dominated by a skip", history.dominant_skips()),
+        ("entropy of alpha (nats)", history.metrics["alpha_entropy"]),
+    )
+    for index, (axis, (title, values)) in enumerate(zip(axes, series, strict=True)):
+        axis.plot(epochs[: len(values)], values, color=run_color(index), linewidth=1.6)
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.set_xlabel("epoch", fontsize=9)
+        axis.set_ylim(bottom=0)
+        axis.tick_params(labelsize=8)
+    return figure
+
+
+def _rows(history: SearchHistory) -> list[dict]:
+    """One row an epoch, kind, edge and candidate."""
+    rows = []
+    for kind, weights in history.weights.items():
+        for (epoch, edge, k), value in np.ndenumerate(weights):
+            name = history.primitives[kind][edge][k]
+            rows.append({"epoch": epoch, "cell": kind, "edge": edge, "operation": name, "weight": round(value, 6)})
+    return rows
