@@ -41,6 +41,7 @@ setup(
             "dartsminus-search = dartsminus_tf.cli.search:run",
             "dartsminus-train = dartsminus_tf.cli.train:run",
             "dartsminus-export = dartsminus_tf.cli.export:run",
+            "dartsminus-analyze = dartsminus_tf.cli.analyze:run",
             "dartsminus-detect = detection.cli.detect:run",
             "dartsminus-prepare-coco = detection.cli.prepare_coco:run",
         ]

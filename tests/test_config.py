@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.config import (
     QuickstartConfig,
     SearchConfig,
@@ -13,7 +14,12 @@ from dartsminus_tf.config import (
 from dartsminus_tf.errors import UsageError
 from tests.conftest import ROOT
 
-KINDS = {"search": SearchConfig, "train": TrainConfig, "quickstart": QuickstartConfig}
+KINDS = {
+    "search": SearchConfig,
+    "train": TrainConfig,
+    "quickstart": QuickstartConfig,
+    "skip": SkipAdvantageSettings,
+}
 
 
 @pytest.mark.parametrize(
