@@ -132,37 +132,41 @@ def _train(settings: SkipAdvantageSettings, initial: float, directory: Path) -> 
     keras.utils.set_random_seed(settings.runtime.seed)
     data = ImageData(settings.data, settings.runtime.seed)
     batches = data.train()
-    run.open()
-    classes = data.source.num_classes
-    model = WeighedResNet(settings.channels, settings.blocks, classes, initial, settings.coefficients)
-    model.build((None, settings.data.image_size, settings.data.image_size, 3))
     steps = min(settings.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
+    model = _model(settings, initial, data.source.num_classes, steps)
+    skip, conv = model.blocks[0].weights_of_branches().numpy().tolist()
+    with run:
+        print(f"skip coefficient from {initial:g}", flush=True)
+        history = model.fit(
+            batches.from_step(0),
+            steps_per_epoch=steps,
+            epochs=settings.epochs,
+            validation_data=data.test(),
+            shuffle=False,
+            verbose=progress_bar(settings.runtime.verbose) or 2,
+            callbacks=[Coefficients()],
+        ).history
+        rows = [{"epoch": 0, "skip": skip, "conv": conv}]
+        for epoch in range(settings.epochs):
+            values = {name: round(float(series[epoch]), 6) for name, series in history.items()}
+            rows.append({"epoch": epoch + 1, **values})
+        run.write_json("epochs.json", {"rows": rows})
+        run.write_result({"kind": "skip_advantage", "initial": initial, **rows[-1]})
+    keras.backend.clear_session()
+    return rows
+
+
+def _model(settings: SkipAdvantageSettings, initial: float, num_classes: int, steps: int) -> WeighedResNet:
+    """The network, built and compiled for epochs of `steps`."""
+    model = WeighedResNet(settings.channels, settings.blocks, num_classes, initial, settings.coefficients)
+    model.build((None, settings.data.image_size, settings.data.image_size, 3))
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
     model.compile(
         optimizer=keras.optimizers.SGD(rate, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    start = dict(zip(("skip", "conv"), model.blocks[0].weights_of_branches().numpy().tolist(), strict=True))
-    print(f"skip coefficient from {initial:g}", flush=True)
-    history = model.fit(
-        batches.from_step(0),
-        steps_per_epoch=steps,
-        epochs=settings.epochs,
-        validation_data=data.test(),
-        shuffle=False,
-        verbose=progress_bar(settings.runtime.verbose) or 2,
-        callbacks=[Coefficients()],
-    )
-    rows = [{"epoch": 0, **start}]
-    rows += [
-        {"epoch": epoch + 1, **{name: round(float(values[epoch]), 6) for name, values in history.history.items()}}
-        for epoch in range(settings.epochs)
-    ]
-    run.write_json("epochs.json", {"rows": rows})
-    run.write_result({"kind": "skip_advantage", "initial": initial, **rows[-1]})
-    keras.backend.clear_session()
-    return rows
+    return model
 
 
 def _figure(runs: dict[float, list[Row]]):
