@@ -68,10 +68,10 @@ def test_history(runs):
     expected = [(weights[epoch].argmax(axis=-1) == 1).sum() for epoch in (0, 1)]
     assert history.dominant_skips().tolist() == expected
     assert [found.name for found in find_histories([str(runs)])] == [
-        "darts-/seed_0",
-        "darts-/seed_1",
         "darts/seed_0",
         "darts/seed_1",
+        "darts-/seed_0",
+        "darts-/seed_1",
     ]
     with pytest.raises(UsageError, match="No run directory"):
         find_histories([str(runs / "nothing")])
