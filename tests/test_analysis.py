@@ -29,9 +29,9 @@ SEARCH = [*TINY_SEARCH, "space=nasbench201", "layers=1"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """DARTS and DARTS- on NAS-Bench-201, two seeds each, and what the analyses write about them."""
+    """DARTS and DARTS- on NAS-Bench-201, and what the analyses write about them."""
     path = tmp_path_factory.mktemp("analysis")
-    line = modes.run(modes.Request("methods", model_dir=str(path), overrides=SEARCH, seeds=[0, 1]))
+    line = modes.run(modes.Request("methods", model_dir=str(path), overrides=SEARCH, seeds=[0]))
     assert line == f"methods finished: {path / 'report.html'}"
     return path
 
@@ -43,21 +43,16 @@ def rows_of(path):
 
 def test_methods_are_compared(runs):
     single = rows_of(runs / "methods.csv")
-    assert [(row["method"], row["seed"]) for row in single] == [
-        ("darts", "0"),
-        ("darts", "1"),
-        ("darts-", "0"),
-        ("darts-", "1"),
-    ]
+    assert [(row["method"], row["seed"]) for row in single] == [("darts", "0"), ("darts-", "0")]
     assert (runs / "methods.png").stat().st_size > 5000
     lines = (runs / "methods.md").read_text().splitlines()
-    assert lines[2].startswith("| darts ") and "+-" in lines[2]
+    assert lines[2].startswith("| darts ") and lines[3].startswith("| darts- ")
 
 
 def test_what_is_finished_stays(runs):
     stamps = {file: file.stat().st_mtime_ns for file in runs.rglob("result.json")}
-    assert len(stamps) == 4
-    modes.run(modes.Request("methods", model_dir=str(runs), overrides=SEARCH, seeds=[0, 1]))
+    assert len(stamps) == 2
+    modes.run(modes.Request("methods", model_dir=str(runs), overrides=SEARCH, seeds=[0]))
     assert {file: file.stat().st_mtime_ns for file in runs.rglob("result.json")} == stamps
 
 
@@ -67,12 +62,7 @@ def test_history(runs):
     assert weights.shape == (2, 6, 5) and np.allclose(weights.sum(axis=-1), 1)
     expected = [(weights[epoch].argmax(axis=-1) == 1).sum() for epoch in (0, 1)]
     assert history.dominant_skips().tolist() == expected
-    assert [found.name for found in find_histories([str(runs)])] == [
-        "darts/seed_0",
-        "darts/seed_1",
-        "darts-/seed_0",
-        "darts-/seed_1",
-    ]
+    assert [found.name for found in find_histories([str(runs)])] == ["darts/seed_0", "darts-/seed_0"]
     with pytest.raises(UsageError, match="No run directory"):
         find_histories([str(runs / "nothing")])
 
@@ -110,46 +100,35 @@ def restored(runs):
     return RestoredSearch(SearchHistory(runs / "darts-" / "seed_0", "x"))
 
 
-def test_hessian_against_differences_of_gradients(restored):
-    """The matrix, its largest eigenvalue by Lanczos, and a column by central differences of alpha's gradient."""
+def test_hessian_against_single_second_derivatives(restored):
+    """The matrix against derivatives of single components of alpha's gradient; Lanczos against its eigenvalues."""
     hessian, net = AlphaHessian(restored.model), restored.model.supernet
     x, y = next(restored.batches(1))
     matrix = hessian.matrix(x, y)
     assert matrix.shape == (30, 30)
     largest = np.linalg.eigvalsh(matrix)[-1]
     assert hessian.largest_eigenvalue(x, y) == pytest.approx(largest, rel=0.01)
-    alpha = net.alphas["cell"]
-    start = alpha.numpy()
-    kept = [variable.numpy() for variable in net.non_trainable_variables]
-
-    def gradient(value):
-        alpha.assign(value)
-        with tf.GradientTape() as tape:
+    alpha, kept = net.alphas["cell"], [variable.numpy() for variable in net.non_trainable_variables]
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as inner:
             loss = restored.model.loss(y, net(x, training=True))
-        return tape.gradient(loss, alpha.value).numpy().reshape(-1)
-
-    unit = np.zeros(30, np.float32)
-    unit[3] = 0.02
-    unit = unit.reshape(6, 5)
-    column = (gradient(start + unit) - gradient(start - unit)) / 0.04
-    alpha.assign(start)
+        gradient = tf.reshape(inner.gradient(loss, alpha.value), [-1])
+        components = {index: gradient[index] for index in (3, 17)}
+    for index, component in components.items():
+        row = outer.gradient(component, alpha.value).numpy().reshape(-1)
+        np.testing.assert_allclose(matrix[index], row, atol=0.01 * np.abs(matrix).max())
     for variable, value in zip(net.non_trainable_variables, kept, strict=True):
         variable.assign(value)
-    assert np.abs(column - matrix[:, 3]).max() < 0.05 * np.abs(matrix).max()
 
 
 def test_spectra_of_every_checkpoint(runs):
-    paths = [str(runs / name / "seed_0") for name in ("darts", "darts-")]
-    modes.run(modes.Request("hessian", paths, str(runs), overrides=["batches=2"]))
+    request = modes.Request("hessian", [str(runs / "darts" / "seed_0")], str(runs), overrides=["batches=2"])
+    modes.run(request)
     table = rows_of(runs / "hessian.csv")
-    assert [(row["run"], row["epochs"], row["batch"]) for row in table] == [
-        (run, epochs, batch)
-        for run in ("darts/seed_0", "darts-/seed_0")
-        for epochs in ("1", "2")
-        for batch in ("0", "1")
-    ]
+    epochs = sorted({int(row["epochs"]) for row in table})
+    assert epochs[-1] == 2 and [row["batch"] for row in table] == ["0", "1"] * len(epochs)
     assert all(float(row["largest"]) >= float(row["smallest"]) for row in table)
-    assert len(rows_of(runs / "hessian_spectrum.csv")) == 8 * 30
+    assert len(rows_of(runs / "hessian_spectrum.csv")) == len(table) * 30
 
 
 def test_directions_are_orthogonal_and_as_long_as_alpha():
