@@ -18,7 +18,7 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import LandscapeSettings
 from dartsminus_tf.analysis.style import DPI, save
-from dartsminus_tf.config import load_config
+from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.tables import write_csv
 
 Alphas = dict[str, np.ndarray]
@@ -26,7 +26,7 @@ Alphas = dict[str, np.ndarray]
 
 def analyse(request: Request) -> Section:
     """The landscape around the newest checkpoint of every search in `request.run_dirs`."""
-    settings = load_config(LandscapeSettings, request.config_files, request.overrides)
+    settings: LandscapeSettings = request.settings
     section = Section("landscape", "Landscapes over alpha")
     for history in find_histories(request.run_dirs):
         search = RestoredSearch(history)
@@ -69,7 +69,7 @@ def evaluate(search: RestoredSearch, grid: np.ndarray, settings: LandscapeSettin
 
     examples = sum(len(y) for _, y in batches)
     result = np.zeros((2, len(grid), len(grid)))
-    progress = keras.utils.Progbar(len(grid) ** 2, unit_name="point")
+    progress = keras.utils.Progbar(len(grid) ** 2, verbose=progress_bar(settings.runtime.verbose), unit_name="point")
     for row, u in enumerate(grid):
         for column, v in enumerate(grid):
             for kind, alpha in net.alphas.items():

@@ -3,8 +3,48 @@
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from dartsminus_tf.analysis.settings import (
+    AnalysisSettings,
+    HessianSettings,
+    LandscapeSettings,
+    SkipAdvantageSettings,
+)
+from dartsminus_tf.config import SearchConfig, Strict, load_config
 from dartsminus_tf.errors import UsageError
+
+
+class Mode(NamedTuple):
+    """One analysis.
+
+    Attributes:
+        module: of this package.
+        settings: what --config_file and --params_override set.
+        shows: what it is for.
+    """
+
+    module: str
+    settings: type[Strict]
+    shows: str
+
+
+MODES = {
+    "alpha": Mode(
+        "trajectories", AnalysisSettings, "softmax(alpha) of every edge over epochs, with beta, skips and entropy"
+    ),
+    "cell": Mode("drawing", AnalysisSettings, "the derived cell, drawn"),
+    "hessian": Mode("spectrum", HessianSettings, "eigenvalues of d2 L_val / d alpha2 at every checkpoint"),
+    "landscape": Mode(
+        "landscape", LandscapeSettings, "validation accuracy and loss over two random directions in alpha"
+    ),
+    "skip_advantage": Mode(
+        "skip_advantage", SkipAdvantageSettings, "a ResNet whose skips carry learnable coefficients"
+    ),
+    "methods": Mode("methods", SearchConfig, "DARTS against DARTS- under one config, several seeds"),
+    "beta_ablation": Mode("beta_ablation", SearchConfig, "initial values and schedules of beta, several seeds"),
+    "compare": Mode("compare", AnalysisSettings, "any set of searches as one table and one figure"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,39 +65,33 @@ class Request:
     overrides: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0])
 
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise UsageError(f"mode must be one of {', '.join(MODES)}. Received: {self.mode!r}")
+
+    @property
+    def settings(self):
+        """The mode's settings, checked."""
+        return load_config(MODES[self.mode].settings, self.config_files, self.overrides)
+
     @property
     def directory(self) -> Path:
         """`model_dir` as a path."""
         return Path(self.model_dir)
 
 
-# name: (module of this package, what it shows)
-MODES = {
-    "alpha": ("trajectories", "softmax(alpha) of every edge over epochs, with beta, skips and entropy"),
-    "cell": ("drawing", "the derived cell, drawn"),
-    "hessian": ("spectrum", "eigenvalues of d2 L_val / d alpha2 at every checkpoint"),
-    "landscape": ("landscape", "validation accuracy and loss over two random directions in alpha"),
-    "skip_advantage": ("skip_advantage", "a ResNet whose skips carry learnable coefficients"),
-    "methods": ("methods", "DARTS against DARTS- under one config, several seeds"),
-    "beta_ablation": ("beta_ablation", "initial values and schedules of beta, several seeds"),
-    "compare": ("compare", "any set of searches as one table and one figure"),
-}
-
-
 def describe() -> str:
     """All modes on one line each, for `--help`."""
-    return "; ".join(f"{name}: {text}" for name, (_, text) in MODES.items())
+    return "; ".join(f"{name}: {mode.shows}" for name, mode in MODES.items())
 
 
 def run(request: Request) -> str:
     """Run one analysis and bring the report up to date; returns the line that the command ends with.
 
     Raises:
-        UsageError: on an unknown mode, or whatever the analysis cannot use.
+        UsageError: on whatever the analysis cannot use.
     """
-    if request.mode not in MODES:
-        raise UsageError(f"mode must be one of {', '.join(MODES)}. Received: {request.mode!r}")
-    module = importlib.import_module(f"dartsminus_tf.analysis.{MODES[request.mode][0]}")
+    module = importlib.import_module(f"dartsminus_tf.analysis.{MODES[request.mode].module}")
     section = module.analyse(request)
     report = section.write(request.directory)
     return f"{request.mode} finished: {report}"

@@ -7,7 +7,13 @@ from pydantic import Field
 from dartsminus_tf.config import DataConfig, Positive, RuntimeConfig, Strict
 
 
-class HessianSettings(Strict):
+class AnalysisSettings(Strict):
+    """What all analyses have: how the process runs."""
+
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+class HessianSettings(AnalysisSettings):
     """Spectrum of alpha's Hessian.
 
     Args:
@@ -19,7 +25,7 @@ class HessianSettings(Strict):
     exact_limit: Annotated[int, Field(ge=0, le=5000)] = 256
 
 
-class LandscapeSettings(Strict):
+class LandscapeSettings(AnalysisSettings):
     """Landscape over two directions in alpha.
 
     Args:
@@ -35,7 +41,7 @@ class LandscapeSettings(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class SkipAdvantageSettings(Strict):
+class SkipAdvantageSettings(AnalysisSettings):
     """The ResNet whose skips carry learnable coefficients.
 
     Args:
@@ -46,7 +52,6 @@ class SkipAdvantageSettings(Strict):
         epochs, steps_per_epoch, learning_rate: SGD with momentum 0.9, the rate falling to 0 by a cosine.
     """
 
-    runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig()
     coefficients: Literal["free", "softmax"] = "free"
     initial: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1, max_length=8)] = (

@@ -17,9 +17,7 @@ from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.analysis.style import new_figure, run_color, save
-from dartsminus_tf.config import load_config
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
 from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.tables import Row, write_csv
@@ -107,7 +105,7 @@ class Coefficients(keras.callbacks.Callback):
 
 def analyse(request: Request) -> Section:
     """Train the ResNet from every initial skip coefficient; what is finished stays."""
-    settings = load_config(SkipAdvantageSettings, request.config_files, request.overrides)
+    settings: SkipAdvantageSettings = request.settings
     runs = {initial: _train(settings, initial, request.directory / "skip_advantage") for initial in settings.initial}
     rows = [{"initial": initial, **row} for initial, table in runs.items() for row in table]
     section = Section("skip_advantage", "The advantage of a skip")
@@ -143,7 +141,7 @@ def _train(settings: SkipAdvantageSettings, initial: float, directory: Path) -> 
             epochs=settings.epochs,
             validation_data=data.test(),
             shuffle=False,
-            verbose=progress_bar(settings.runtime.verbose) or 2,
+            verbose=2 if settings.runtime.verbose != 0 else 0,
             callbacks=[Coefficients()],
         ).history
         rows = [{"epoch": 0, "skip": skip, "conv": conv}]

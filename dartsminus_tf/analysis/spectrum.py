@@ -13,14 +13,14 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import HessianSettings
 from dartsminus_tf.analysis.style import new_figure, run_color, save
-from dartsminus_tf.config import load_config
+from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.tables import write_csv
 
 
 def analyse(request: Request) -> Section:
     """The spectra at every checkpoint of every search in `request.run_dirs`."""
-    settings = load_config(HessianSettings, request.config_files, request.overrides)
+    settings: HessianSettings = request.settings
     rows, spectra = [], {}
     for history in find_histories(request.run_dirs):
         found = measure(history, settings)
@@ -48,7 +48,8 @@ def measure(history: SearchHistory, settings: HessianSettings) -> list[dict]:
     search = RestoredSearch(history)
     hessian = AlphaHessian(search.model)
     exact = hessian.size <= settings.exact_limit
-    progress, rows = keras.utils.Progbar(len(search.saved) * settings.batches, unit_name="spectrum"), []
+    total, verbose = len(search.saved) * settings.batches, progress_bar(settings.runtime.verbose)
+    progress, rows = keras.utils.Progbar(total, verbose=verbose, unit_name="spectrum"), []
     for path in search.saved:
         epochs = search.load(path)
         for batch, (x, y) in enumerate(search.batches(settings.batches)):

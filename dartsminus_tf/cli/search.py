@@ -23,6 +23,15 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
     return seeds
 
 
+def define_table_flag() -> None:
+    """--nasbench201_table."""
+    flags.DEFINE_string(
+        "nasbench201_table",
+        None,
+        "True accuracies of NAS-Bench-201's cells (a CSV file or the public benchmark): follow the search with them.",
+    )
+
+
 def search_overrides(values) -> list[str]:
     """The overrides that --params_override and --nasbench201_table ask for."""
     overrides = run_overrides()
@@ -59,9 +68,5 @@ def run() -> None:
     flags.DEFINE_list(
         "seeds", None, "Search once with each of these seeds, in seed_<n> of --model_dir, and compare the results."
     )
-    flags.DEFINE_string(
-        "nasbench201_table",
-        None,
-        "True accuracies of NAS-Bench-201's cells (a CSV file or the public benchmark): follow the search with them.",
-    )
+    define_table_flag()
     run_command(main)

@@ -140,6 +140,15 @@ class Checkpoints:
         return None
 
 
+def load_state(path: Path, variables: Sequence[keras.Variable]) -> Position:
+    """Load one state's file into `variables`, which are those of `state_variables`.
+
+    Raises:
+        UsageError: where it belongs to another model.
+    """
+    return _load(path, path.read_bytes(), variables)
+
+
 def _load(path: Path, content: bytes, variables: Sequence[keras.Variable]) -> Position:
     other = UsageError(f"The checkpoint belongs to another model or version of this package. Received: {path}")
     try:
