@@ -20,7 +20,11 @@ def main() -> None:
         seeds=parse_seeds(values.seeds),
     )
     runtime = request.settings.runtime
-    configure(runtime.deterministic, runtime.inter_op_threads, runtime.intra_op_threads)
+    configure(
+        deterministic=runtime.deterministic,
+        inter_op_threads=runtime.inter_op_threads,
+        intra_op_threads=runtime.intra_op_threads,
+    )
     print(modes.run(request))
 
 
