@@ -21,6 +21,7 @@ CORE = [
     "Pillow>=10",
 ]
 DETECTION = ["tf-models-official>=2.20,<2.21", "tf_keras>=2.20,<2.21", "pycocotools>=2.0.7,<3"]
+KERASHUB = ["keras-hub>=0.29,<1"]  # examples/kerashub_retinanet.py
 TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "pre-commit>=3"]
 
 setup(
@@ -34,7 +35,12 @@ setup(
     packages=find_packages(include=["dartsminus_tf", "dartsminus_tf.*", "detection", "detection.*"]),
     package_data={"dartsminus_tf.zoo": ["*.json"]},
     install_requires=CORE,
-    extras_require={"detection": DETECTION, "test": TEST + DETECTION, "bench": ["torch>=2.4"]},
+    extras_require={
+        "detection": DETECTION,
+        "kerashub": KERASHUB,
+        "test": TEST + DETECTION + KERASHUB,
+        "bench": ["torch>=2.4"],
+    },
     entry_points={
         "console_scripts": [
             "dartsminus-quickstart = dartsminus_tf.cli.quickstart:run",

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
 
@@ -46,7 +48,8 @@ def config(tmp_path, digit_records, tiny_backbone):
             "validation_data": {"input_path": str(digit_records / "val*.tfrecord"), "global_batch_size": 3},
         },
         "trainer": {"train_steps": 3, "steps_per_loop": 1, "summary_interval": 1}
-        | {"validation_interval": 3, "checkpoint_interval": 1},
+        | {"validation_interval": 3, "checkpoint_interval": 1}
+        | {"optimizer_config": {"ema": {"average_decay": 0.9}}},
     }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
@@ -182,21 +185,86 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     assert "belongs to a run of another config" in changed and "l2_weight_decay" in changed
 
     trained = json.loads((model_dir / "result.json").read_text())
+    found = json.loads((model_dir / "detections.json").read_text())
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
     evaluated = json.loads((model_dir / "result.json").read_text())
     assert evaluated["steps"] == 4
     assert evaluated["ap"] == pytest.approx(trained["ap"], abs=1e-6)
+    same_detections(json.loads((model_dir / "detections.json").read_text()), found)
+    for name in ("detections.png", "pr_curves.png", "per_class.csv", "per_class.md"):
+        assert (model_dir / name).stat().st_size > 0
     capsys.readouterr()
 
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", "--num_pictures=2"]) == 0
+    assert "4 images" in capsys.readouterr().out
     results = json.loads((model_dir / "predictions" / "results.json").read_text())
     assert {r["image_id"] for r in results} == {1, 2, 3, 4}
     assert all(1 <= r["category_id"] <= 10 and len(r["bbox"]) == 4 for r in results)
+    same_detections(results, found)  # averaged weights, preprocessing and boxes are those of evaluation
     assert len(list((model_dir / "predictions").glob("*.png"))) == 2
 
-    picture = sorted((digit_records / "images" / "val").glob("*.jpg"))[0]
-    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={picture}"]) == 0
-    assert (model_dir / "predictions" / f"{picture.name}.png").is_file()
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, picture in enumerate(sorted((digit_records / "images" / "val").glob("*.jpg"))[:2]):
+        (pictures / f"{number}.jpg").write_bytes(picture.read_bytes())
+    (pictures / "broken.jpg").write_bytes(b"no image")
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 0
+    assert "2 images, 1 unreadable files left out" in capsys.readouterr().out
+    assert (model_dir / "predictions" / "0.jpg.png").is_file()
+    refusal = refused(
+        capsys, detect.run, [f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}/broken.jpg"]
+    )
+    assert "no readable image" in refusal
+
+    export_and_compare(capsys, model_dir, pictures / "0.jpg", found)
+    on_training_images(model_dir, digit_records)
+
+
+def same_detections(actual: list[dict], expected: list[dict]) -> None:
+    """The same boxes with the same scores, whatever the order of equal scores."""
+    key = lambda r: (r["image_id"], -round(r["score"], 4), r["category_id"], r["bbox"])  # noqa: E731
+    actual, expected = sorted(actual, key=key), sorted(expected, key=key)
+    assert len(actual) == len(expected) > 0
+    scores = [[r["score"] for r in entries] for entries in (actual, expected)]
+    np.testing.assert_allclose(*scores, atol=1e-3)
+    areas = [sorted(r["bbox"][2] * r["bbox"][3] for r in entries) for entries in (actual, expected)]
+    np.testing.assert_allclose(*areas, rtol=1e-2, atol=1.0)
+
+
+def export_and_compare(capsys, model_dir, picture, found) -> None:
+    """The export gives, from the bytes of a validation image, what evaluation gave for it."""
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=export"]) == 0
+    folder = model_dir / "export" / "4"  # the step is TensorFlow Serving's version
+    assert capsys.readouterr().out.strip() == f"export: {folder}"
+    assert {"saved_model.pb", "variables", "detector.json"} <= {p.name for p in folder.iterdir()}
+    description = json.loads((folder / "detector.json").read_text())
+    assert description["categories"]["1"] == "0" and description["step"] == 4
+    loaded = tf.saved_model.load(str(folder))
+    assert set(loaded.signatures) == {"serving_default", "image_tensor"}
+    content = picture.read_bytes()
+    outputs = loaded.signatures["serving_default"](image_bytes=tf.constant([content, content]))
+    assert outputs["detection_boxes"].shape[0] == 2
+    served = [
+        {"image_id": 1, "category_id": int(c), "bbox": [x, y, x2 - x, y2 - y], "score": float(s)}
+        for (y, x, y2, x2), c, s in zip(
+            *(outputs[f"detection_{k}"][1].numpy().tolist() for k in ("boxes", "classes", "scores")), strict=True
+        )
+    ][: int(outputs["num_detections"][1])]
+    same_detections(served, [entry for entry in found if entry["image_id"] == 1])
+    again = refused(capsys, detect.run, [f"--model_dir={model_dir}", "--mode=export"])
+    assert "has this version already" in again
+
+
+def on_training_images(model_dir, records) -> None:
+    """Evaluation on other data does not overwrite the run's own result."""
+    before = (model_dir / "result.json").read_text()
+    data = (
+        f"task.annotation_file={records}/instances_train.json,task.validation_data.input_path={records}/train*.tfrecord"
+    )
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval", f"--params_override={data}"]) == 0
+    assert (model_dir / "result.json").read_text() == before
+    other = json.loads((model_dir / "eval_instances_train" / "result.json").read_text())
+    assert other["images_evaluated"] == other["images_annotated"] == 8
 
 
 @pytest.mark.parametrize("name", ["detect_coco.yaml", "detect_digit_scenes.yaml"])

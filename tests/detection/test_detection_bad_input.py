@@ -1,0 +1,200 @@
+"""Data as users have them: odd images, odd boxes, damaged records. Counted, reported, and never a crash in an epoch."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from official.core import task_factory
+from official.vision.dataloaders import tf_example_decoder
+from PIL import Image
+
+from detection import coco_metrics, coco_records, experiment, samples
+from detection import task as _task  # noqa: F401  registers the task
+from detection.errors import DetectionError
+
+COLOUR = (180, 90, 40)
+
+
+def save_odd_images(folder) -> None:
+    """1: grey JPEG, 2: CMYK JPEG, 3: palette PNG; all of one colour, 40 x 30 pixels."""
+    plain = Image.new("RGB", (40, 30), COLOUR)
+    plain.convert("L").save(folder / "1.jpg", quality=95)
+    plain.convert("CMYK").save(folder / "2.jpg", quality=95)
+    plain.quantize(4).save(folder / "3.jpg", format="PNG")
+
+
+def decoded(folder, split="val") -> dict[int, dict]:
+    files = sorted(str(p) for p in folder.glob(f"{split}-*.tfrecord"))
+    decoder = tf_example_decoder.TfExampleDecoder()
+    return {int(r["source_id"]): r for r in tf.data.TFRecordDataset(files).map(decoder.decode)}
+
+
+def test_grey_cmyk_and_palette_images_become_rgb(coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    save_odd_images(images)
+    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    assert stats["images"] == 3 and stats["repairs"] == {}
+    records = decoded(tmp_path / "out")
+    for number in (1, 2, 3):
+        pixels = records[number]["image"].numpy()
+        expected = np.asarray(Image.open(images / f"{number}.jpg").convert("RGB"))
+        assert pixels.shape == (30, 40, 3)
+        assert np.abs(pixels.astype(int) - expected).mean() < 4
+        np.testing.assert_array_equal(samples.read_image(images / f"{number}.jpg"), pixels)
+
+
+def test_a_file_cut_short_or_of_noise_is_counted(coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    whole = (images / "1.jpg").read_bytes()
+    (images / "1.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "2.jpg").write_bytes(b"\xff\xd8\xff" + bytes(range(256)) * 4)
+    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    assert stats["repairs"] == {"image_unreadable": 2, "annotation_of_absent_image": 3}
+    assert stats["images_without_boxes"] == 1 and stats["num_classes"] == 8  # ids 1 and 7: a gap stays a gap
+    assert samples.read_image(images / "2.jpg") is None
+
+
+def build(folder, saved_model, split="val", **data):
+    """The task on one prepared split of the three-image folder, for training and for evaluation."""
+    read = {"input_path": str(folder / f"{split}*.tfrecord")} | data
+    params = experiment.build_experiment(
+        {
+            "task": {
+                "annotation_file": str(folder / f"instances_{split}.json"),
+                "model": {
+                    "num_classes": 8,
+                    "input_size": [64, 64, 3],
+                    "max_level": 5,
+                    "backbone": {"dartsminus": {"saved_model": saved_model}},
+                    "decoder": {"fpn": {"num_filters": 8}},
+                    "head": {"num_convs": 1, "num_filters": 8},
+                },
+                "train_data": read | {"global_batch_size": 1, "shuffle_buffer_size": 1},
+                "validation_data": read | {"global_batch_size": 1},
+            }
+        }
+    )
+    return params, task_factory.get_task(params.task)
+
+
+def test_images_without_any_box_train(coco_folder, tmp_path, tiny_backbone):
+    images, coco, write = coco_folder
+    coco["annotations"] = []
+    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    assert stats["images_without_boxes"] == 3 and stats["boxes"] == 0
+    params, task = build(tmp_path, tiny_backbone)
+    model = task.build_model()
+    optimizer = task.create_optimizer(params.trainer.optimizer_config, params.runtime)
+    batch = next(iter(task.build_inputs(params.task.train_data)))
+    assert np.isfinite(float(task.train_step(batch, model, optimizer)["loss"]))
+    truth = coco_metrics.load_ground_truth(params.task.annotation_file)
+    assert coco_metrics.evaluate(truth, [], [1, 2, 3]).metrics["ap"] is None
+
+
+def test_more_boxes_than_max_num_instances(coco_folder, tmp_path, tiny_backbone):
+    """All of them are learned from, and evaluation counts them all: the limit pads what the reader hands on."""
+    images, coco, write = coco_folder
+    coco["annotations"] = [
+        {"id": n + 1, "image_id": 1, "category_id": 7, "bbox": [8 * n, 3, 7, 9], "area": 63, "iscrowd": 0}
+        for n in range(5)
+    ]
+    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    assert stats["most_boxes_in_an_image"] == 5
+    params, task = build(tmp_path, tiny_backbone, parser={"max_num_instances": 2})
+    _, labels = next(iter(task.build_inputs(params.task.train_data)))
+    matched = [
+        tf.reshape(t, [-1, 4])[tf.reshape(c, [-1]) > 0]
+        for t, c in zip(tf.nest.flatten(labels["box_targets"]), tf.nest.flatten(labels["cls_targets"]), strict=True)
+    ]
+    assert sum(m.shape[0] for m in matched) >= 5  # at least the best anchor of each box
+    _, labels = next(iter(task.build_inputs(params.task.validation_data)))
+    assert labels["groundtruths"]["boxes"].shape == [1, 2, 4]
+    assert len(coco_metrics.load_ground_truth(params.task.annotation_file).anns) == 5
+
+
+@pytest.fixture
+def damaged(coco_folder, tmp_path):
+    """Three records, of which the second's image is noise."""
+    images, coco, write = coco_folder
+    coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    path = next(tmp_path.glob("val-*.tfrecord"))
+    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset([str(path)])]
+    records[1].features.feature["image/encoded"].bytes_list.value[0] = b"\xff\xd8\xff no image"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+    return tmp_path
+
+
+def test_a_damaged_record_is_left_out(damaged, tiny_backbone):
+    params, task = build(damaged, tiny_backbone)
+    seen = [int(labels["groundtruths"]["source_id"][0]) for _, labels in task.build_inputs(params.task.validation_data)]
+    assert seen == [1, 3]
+    training = iter(task.build_inputs(params.task.train_data))
+    assert all(next(training)[0].shape == [1, 64, 64, 3] for _ in range(7))
+
+
+def test_a_file_that_holds_no_records_is_refused(damaged, tiny_backbone):
+    params, _ = build(damaged, tiny_backbone)
+    experiment.check_data(params, True, "unused")
+    path = next(damaged.glob("val-*.tfrecord"))
+    for content in (b"text", b""):
+        path.write_bytes(content)
+        with pytest.raises(DetectionError, match="must match TFRecords that prepare_coco wrote"):
+            experiment.check_data(params, True, "unused")
+
+
+@pytest.mark.parametrize("size, level", [([32, 32, 3], 7), ([0, 64, 3], 5), ([64, 64], 5), ([64, 64, 1], 5)])
+def test_input_sizes_too_small_for_the_pyramid(tiny_backbone, size, level):
+    with pytest.raises(DetectionError, match="sides multiples of"):
+        experiment.build_experiment(
+            {
+                "task": {
+                    "model": {
+                        "num_classes": 8,
+                        "input_size": size,
+                        "max_level": level,
+                        "backbone": {"dartsminus": {"saved_model": tiny_backbone}},
+                    }
+                }
+            }
+        )
+
+
+def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_path, monkeypatch):
+    from detection import coco_examples
+
+    images, coco, write = coco_folder
+    arguments = (str(images), write(coco), str(tmp_path / "out"), "val", 3)
+    real = coco_examples.make_example
+
+    def stops_at_the_third(image, *rest):
+        if image["id"] == 3:
+            raise KeyboardInterrupt
+        return real(image, *rest)
+
+    monkeypatch.setattr(coco_examples, "make_example", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        coco_records.prepare_split(*arguments)
+    finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.tfrecord")}
+    assert len(finished) == 2 and not (tmp_path / "out" / "stats_val.json").exists()
+    monkeypatch.setattr(coco_examples, "make_example", real)
+    stats = coco_records.prepare_split(*arguments)
+    assert len(stats["files"]) == 4 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
+    for name, time in finished.items():
+        assert (tmp_path / "out" / name).stat().st_mtime_ns == time  # kept, not written again
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_changed_byte_is_noticed(coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    arguments = (str(images), write(coco), str(tmp_path / "out"), "val")
+    coco_records.prepare_split(*arguments)
+    path = next((tmp_path / "out").glob("*.tfrecord"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DetectionError, match="another checksum"):
+        coco_records.prepare_split(*arguments)
+    assert json.loads((tmp_path / "out" / "stats_val.json").read_text())["images"] == 3
