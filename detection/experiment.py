@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+import tensorflow as tf
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import performance
@@ -41,6 +42,9 @@ def _resolve(params: cfg.ExperimentConfig) -> None:
     if backbone.freeze_batch_norm is None:
         images = params.task.train_data.global_batch_size // max(1, params.runtime.num_gpus)
         backbone.freeze_batch_norm = images < configs.SMALL_BATCH
+    for data in (params.task.train_data, params.task.validation_data):
+        if data.tfds_name:
+            data.tfds_skip_decoding_feature = "image"  # decoded by our decoder, after shuffling
 
 
 def _check_known(config: Any, settings: dict, prefix: str) -> None:
@@ -161,6 +165,17 @@ def _check_precision(params: cfg.ExperimentConfig) -> None:
 def _require(holds: bool, rule: str, received: Any) -> None:
     if not holds:
         raise DetectionError(f"{rule}. Received: {received!r}")
+
+
+def check_devices(params: cfg.ExperimentConfig) -> None:
+    """Checks that the accelerators which the config asks for are there.
+
+    Raises:
+      DetectionError: there are fewer.
+    """
+    present = len(tf.config.list_physical_devices("GPU"))
+    rule = f"runtime.num_gpus must be at most {present}, the GPUs of this machine (0: distribution_strategy=one_device)"
+    _require(params.runtime.num_gpus <= present, rule, params.runtime.num_gpus)
 
 
 def set_precision(params: cfg.ExperimentConfig) -> None:

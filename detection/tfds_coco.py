@@ -19,10 +19,16 @@ CATEGORY_IDS = [number for number in range(1, 91) if number not in _UNUSED]
 
 
 class Decoder(tfds_detection_decoders.MSCOCODecoder):
-    """Model Garden's decoder, with COCO's category ids instead of 0..79."""
+    """Model Garden's decoder, with COCO's category ids instead of 0..79, and of encoded images too.
+
+    Encoded, the images of a shuffle buffer take a tenth of the memory and no time: 10,000 pictures of COCO are 9 GB.
+    """
 
     def decode(self, serialized_example: dict) -> dict:
         """See the base class."""
+        image = serialized_example["image"]
+        if image.dtype == tf.string:
+            serialized_example = serialized_example | {"image": tf.io.decode_jpeg(image, channels=3)}
         decoded = super().decode(serialized_example)
         ids = tf.constant(CATEGORY_IDS, tf.int64)
         return decoded | {"groundtruth_classes": tf.gather(ids, decoded["groundtruth_classes"])}

@@ -33,6 +33,12 @@ class ExportedBackbone(keras.layers.TFSMLayer):
         super().__init__(filepath, call_endpoint="serve", call_training_endpoint="train", **kwargs)
         self.levels, self.freeze_batch_norm = dict(levels), freeze_batch_norm
 
+    def _add_existing_weight(self, weight):
+        # TFSMLayer takes over TensorFlow's "kernel:0", which optimizers then refuse as the name of a slot.
+        name = weight.name.split(":")[0].replace("/", "_")
+        variable = keras.Variable(weight, trainable=weight.trainable, dtype=weight.dtype, name=name)
+        self._track_variable(variable)
+
     def call(self, inputs, training=False):
         features = super().call(inputs, training=training and self.trainable and not self.freeze_batch_norm)
         return {f"P{level}": features[level] for level in self.levels}

@@ -54,6 +54,7 @@ def main(values: flags.FlagValues) -> None:
     elif values.mode == "export":
         _export(params, values)
     else:
+        experiment.check_devices(params)
         output_dir = values.model_dir if training else _evaluation_folder(params, saved, values.model_dir)
         _train_or_evaluate(params, values, output_dir)
 

@@ -35,14 +35,14 @@ def prepared(coco128, tmp_path_factory):
         }
     )
     data_dir = tmp_path_factory.mktemp("tfds")
-    with tfds.core.registered.skip_registering():
+    with tfds.core.registered.skip_registration():
 
         class Coco(tfds.core.GeneratorBasedBuilder):
             VERSION = tfds.core.Version("1.1.0")
             BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="2017", version="1.1.0")]
 
             def _info(self):
-                return self.dataset_info_from_configs(features=features)
+                return tfds.core.DatasetInfo(builder=self, features=features)
 
             def _split_generators(self, dl_manager):
                 return {"validation": self._generate_examples()}
@@ -82,7 +82,7 @@ def settings(saved_model, data_dir, **changes):
     read = {"tfds_name": "coco/2017", "tfds_data_dir": str(data_dir), "tfds_split": "validation"} | changes
     model = {"num_classes": 91, "input_size": [64, 64, 3], "max_level": 5}
     model["backbone"] = {"dartsminus": {"saved_model": saved_model}}
-    data = read | {"global_batch_size": 4}
+    data = read | {"global_batch_size": 4, "shuffle_buffer_size": 6}
     return {"task": {"model": model, "train_data": data, "validation_data": data}}
 
 
