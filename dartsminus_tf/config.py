@@ -4,6 +4,7 @@ Unknown keys are refused, ranges and rules between fields are checked when the c
 config is saved with the run.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -312,6 +313,7 @@ class QuickstartConfig(Strict):
 
 
 Config = TypeVar("Config", bound=Strict)
+_NEXT_KEY = re.compile(r"\s*[\w.]+\s*=")
 
 
 def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequence[str] = ()) -> Config:
@@ -343,9 +345,7 @@ def split_overrides(flags: Sequence[str]) -> list[str]:
         part, depth = "", 0
         for index, char in enumerate(flag):
             depth += (char in "[{(") - (char in "]})")
-            head = flag[index + 1 :].split("=", 1)
-            starts_next = len(head) == 2 and head[0].strip().replace(".", "").replace("_", "").isalnum()
-            if char == "," and depth == 0 and starts_next:
+            if char == "," and depth == 0 and _NEXT_KEY.match(flag, index + 1):
                 result.append(part)
                 part = ""
             else:

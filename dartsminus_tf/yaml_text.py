@@ -40,6 +40,7 @@ def parse_yaml(text: str, what: str) -> Any:
     try:
         if len(text) > MOST_CHARACTERS:
             raise yaml.YAMLError(f"it has more than {MOST_CHARACTERS} characters")
+        _check_brackets(text)
         tree = yaml.load(text, _PlainLoader)
         _check(tree)
     except _ERRORS as error:
@@ -50,6 +51,15 @@ def parse_yaml(text: str, what: str) -> Any:
 def dump_yaml(tree: dict) -> str:
     """`tree` as text, its keys in their order."""
     return yaml.dump(tree, Dumper=_PlainDumper, sort_keys=False)
+
+
+def _check_brackets(text: str) -> None:
+    """PyYAML's time grows with the square of the depth, so brackets are counted before."""
+    depth = 0
+    for char in text:
+        depth += (char in "[{") - (char in "]}")
+        if depth > MOST_LEVELS:
+            raise yaml.YAMLError(f"it is deeper than {MOST_LEVELS} levels")
 
 
 def _check(tree: Any, level: int = 0) -> None:

@@ -34,6 +34,7 @@ def parse_yaml(text: str) -> Any:
     try:
         if len(text) > _MOST_CHARACTERS:
             raise yaml.YAMLError(f"more than {_MOST_CHARACTERS} characters")
+        _check_brackets(text)
         tree = yaml.load(text, _PlainLoader)
         _check(tree)
     except _ERRORS as error:
@@ -44,6 +45,15 @@ def parse_yaml(text: str) -> Any:
 def dump_yaml(tree: dict) -> str:
     """`tree` as text, its keys sorted."""
     return yaml.dump(tree, Dumper=_PlainDumper, sort_keys=True)
+
+
+def _check_brackets(text: str) -> None:
+    """PyYAML's time grows with the square of the depth, so brackets are counted before."""
+    depth = 0
+    for char in text:
+        depth += (char in "[{") - (char in "]}")
+        if depth > _MOST_LEVELS:
+            raise yaml.YAMLError(f"it is deeper than {_MOST_LEVELS} levels")
 
 
 def _check(tree: Any, level: int = 0) -> None:

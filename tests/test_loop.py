@@ -137,15 +137,14 @@ def test_a_stop_after_any_step_leaves_no_trace(steps, tmp_path, whole, capsys):
 def test_a_stop_during_validation(tmp_path, whole):
     """The signal is seen at the first validation batch; the epoch's training is not done again."""
     rows, loop = {}, make_loop(tmp_path)
-    evaluate, seen = loop.model.evaluate, []
+    reset = loop.model.reset_metrics
 
-    def stopped_evaluate(*args, **kwargs):
-        if not seen:
-            seen.append(1)
+    def interrupt_and_reset():
+        if loop.position.step == STEPS:
             interrupt()
-        return evaluate(*args, **kwargs)
+        reset()
 
-    loop.model.evaluate = stopped_evaluate
+    loop.model.reset_metrics = interrupt_and_reset
     with pytest.raises(Stopped, match=f"epoch 1, step {STEPS}"):
         go(loop, rows)
     loop = make_loop(tmp_path)

@@ -101,7 +101,7 @@ class ImageData:
         data = data.map(prepare, tf.data.AUTOTUNE)
         if fits_memory(split, self.config):
             data = data.cache()
-        return data.prefetch(tf.data.AUTOTUNE)
+        return _finish(data)
 
     def _batches(self, indices: np.ndarray, stream_id: int) -> Batches:
         batch_size = self.config.batch_size

@@ -7,8 +7,9 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import keras
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
@@ -61,6 +62,16 @@ def _check_cluster(text: str) -> None:
 def unscale_loss(loss: tf.Tensor) -> tf.Tensor:
     """A Keras loss, which is divided by the number of replicas, as the mean over this replica's examples."""
     return loss * tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
+
+
+def step_results(metrics: Sequence[keras.metrics.Metric]) -> dict[str, tf.Tensor]:
+    """What a step returns: the metrics' values by name, scalars.
+
+    In a cluster Keras takes the mean of a step's results over their first axis, so they have one there.
+    """
+    axis = tf.distribute.get_strategy().cluster_resolver is not None
+    results = {metric.name: metric.result() for metric in metrics}
+    return {name: value[None] for name, value in results.items()} if axis else results
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -7,6 +7,7 @@ interrupted epoch ends with the metrics that it would have had.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -59,7 +60,8 @@ class Loop:
         self.strategy = model.distribute_strategy
         self.variables = state_variables(model)
         self.position = Position()
-        self._newest = None
+        self._newest: Path | None = None
+        self._tested: tuple[str, ...] = ()
         self._steps_back: list[Position] = []
 
     def restore(self) -> Position:
@@ -120,7 +122,7 @@ class Loop:
             self._save_where_due(self.variables)
         logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         if self.work.validates(start.epoch):
-            logs |= {f"val_{name}": float(value) for name, value in self._validate().items()}
+            logs |= {f"val_{name}": value for name, value in self._validate().items()}
         chain.on_epoch_end(start.epoch, logs)
         self._save(Position(start.epoch + 1), logs.get(SCORE))
         self._stop_where_asked()
@@ -140,14 +142,29 @@ class Loop:
         return logs
 
     def _validate(self) -> dict[str, float]:
-        """Evaluate. The metrics' variables are used for it, so a state saved meanwhile gets their present values."""
+        """Evaluate. The metrics' variables are used for it, so a state saved meanwhile gets their present values.
+
+        `keras.Model.evaluate` would do the same on one machine; in a cluster it fails on its first batch.
+        """
         metrics = len(self.model.metrics_variables)
         kept = [to_array(variable) for variable in self.variables[-metrics:]]
         variables = [*self.variables[:-metrics], *kept]
-        watch = keras.callbacks.LambdaCallback()
-        watch.on_test_batch_end = lambda batch, logs=None: self._save_where_due(variables)
+        self.model.reset_metrics()
+        self.model.make_test_function()
+        iterator = iter(self.strategy.experimental_distribute_dataset(self.work.validation))
         with data_faults(f"the validation of epoch {self.position.epoch + 1}"):
-            return self.model.evaluate(self.work.validation, verbose=0, callbacks=[watch], return_dict=True)
+            while self._evaluates(iterator):
+                self._save_where_due(variables)
+        results = self.model.get_metrics_result()
+        return {name: float(results[name]) for name in self._tested}
+
+    def _evaluates(self, iterator) -> bool:
+        """Evaluate one batch; False where there is none left."""
+        try:
+            self._tested = tuple(self.model.test_function(iterator))
+        except (StopIteration, tf.errors.OutOfRangeError):
+            return False
+        return True
 
     def _save_where_due(self, variables: Sequence) -> None:
         """Save when it is time to or when the run is asked to stop, and stop in that case."""

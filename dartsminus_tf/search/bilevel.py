@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.loop.distribution import unscale_loss
+from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.search.unrolled import unrolled_gradient
 
@@ -92,7 +92,7 @@ class BilevelSearch(keras.Model):
             elif self.alpha_moves:
                 self.unrolled_architecture_step(train, valid)
             self.weight_step(*train)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return step_results(self.metrics)
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
@@ -144,4 +144,4 @@ class BilevelSearch(keras.Model):
             logits = self.supernet(x, training=False)
         self.loss_metric.update_state(unscale_loss(self.loss(y, logits)), sample_weight=tf.shape(y)[0])
         self.accuracy_metric.update_state(y, logits)
-        return {metric.name: metric.result() for metric in self.metrics[:2]}
+        return step_results(self.metrics[:2])

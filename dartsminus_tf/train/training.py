@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.loop.distribution import unscale_loss
+from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.spaces.network import DerivedNetwork
 
@@ -82,7 +82,7 @@ class NetworkTraining(keras.Model):
         self.loss_metric.update_state(unscale_loss(loss), sample_weight=tf.shape(y)[0])
         self.accuracy_metric.update_state(y, logits)
         self.top5_metric.update_state(y, logits)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return step_results(self.metrics)
 
 
 class DropPathSchedule(keras.callbacks.Callback):

@@ -1,0 +1,56 @@
+"""Two thousand steps of a small search: memory, step time and the number of traces stay where they were."""
+
+import os
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dartsminus_tf.config import SearchConfig, load_config
+from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.search.runner import build_search
+from tests.conftest import TINY_SEARCH
+
+STEPS = 2000
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Watch(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.memory, self.times = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.memory.append(resident_bytes())
+        self.times.append(time.monotonic())
+
+
+@pytest.mark.slow
+def test_memory_time_and_traces_do_not_grow(tmp_path):
+    config = load_config(SearchConfig, overrides=[*TINY_SEARCH, "runtime.save_minutes=0.05"])
+    data = ImageData(config.data, 0)
+    model = build_search(config, data)
+    weights, alpha = data.halves(0.5)
+    step, traces = model.train_step, []
+    model.train_step = lambda batch: traces.append(1) or step(batch)
+    batches = lambda first: tf.data.Dataset.zip(weights.from_step(first), alpha.from_step(first))  # noqa: E731
+    work = Work(batches, STEPS // 4, 4, data.held_out(0.5), 1)
+    loop, watch = Loop(model, work, Checkpoints(tmp_path), config.runtime), Watch()
+    loop.restore()
+    loop.run([watch])
+    assert len(watch.memory) == STEPS and len(traces) == 1
+    growth = watch.memory[-1] / watch.memory[199] - 1
+    first, last = (np.median(np.diff(watch.times[part])) for part in (slice(200, 600), slice(-400, None)))
+    print(
+        f"memory {watch.memory[199] / 2**20:.0f} MiB at step 200, growth {growth:.2%}; step {first:.4f} -> {last:.4f} s"
+    )
+    assert growth < 0.05
+    assert last < 1.5 * first
