@@ -87,7 +87,7 @@ def start_workers(path):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     overrides = [
         *TRAIN,
-        "epochs=40",
+        "epochs=12",
         "runtime.distribute=multi_worker",
         "runtime.save_minutes=0.01",
         "runtime.verbose=2",
@@ -123,8 +123,8 @@ def test_a_cluster_that_loses_a_worker_goes_on_from_its_state(tmp_path):
             worker.kill()
             worker.wait()
     with open(path / "metrics.csv", encoding="utf-8") as file:
-        assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(40))
-    assert json.loads((path / "result.json").read_text())["epochs"] == 40
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(12))
+    assert json.loads((path / "result.json").read_text())["epochs"] == 12
 
 
 @pytest.mark.parametrize(
