@@ -122,15 +122,25 @@ class BetaConfig(Strict):
     stop_epoch: Annotated[int, Field(ge=0)] | None = None
 
 
-class SgdConfig(Strict):
-    """SGD with L2 in the gradient and a cosine rate per epoch from `learning_rate` to `min_learning_rate`."""
+class WeightsConfig(Strict):
+    """The weights' optimizer: L2 in the gradient, a rate per epoch from `learning_rate` to `min_learning_rate`.
 
+    Args:
+        optimizer: SGD as PyTorch defines it, or RMSprop as MobileNets use it (epsilon inside the square root).
+        warmup_epochs: epochs in which the rate rises linearly to `learning_rate`.
+        rho, epsilon: of RMSprop.
+        clip_norm: global norm that gradients are clipped to, before L2.
+    """
+
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.025
     min_learning_rate: Rate = 0.001
     schedule: Literal["cosine", "linear"] = "cosine"
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     momentum: Fraction = 0.9
     nesterov: bool = False
+    rho: Fraction = 0.9
+    epsilon: Annotated[float, Field(gt=0)] = 1e-3
     l2: Rate = 3e-4
     clip_norm: Annotated[float, Field(gt=0)] | None = 5.0
 
@@ -138,6 +148,8 @@ class SgdConfig(Strict):
     def _check(self):
         if self.min_learning_rate > self.learning_rate:
             raise ValueError("min_learning_rate must not exceed learning_rate")
+        if self.nesterov and self.optimizer != "sgd":
+            raise ValueError("nesterov is for optimizer sgd")
         return self
 
 
@@ -209,6 +221,16 @@ class EarlyStopConfig(Strict):
         return (before + self.window) * self.every_epochs
 
 
+class FlopsConfig(Strict):
+    """The penalty `weight * ((E - target) / target)^2` on the expected multiply-adds E, in millions for one image.
+
+    They are those of the network at the search's own image size and width.
+    """
+
+    target_mflops: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    weight: Rate = 1.0
+
+
 class SearchConfig(Strict):
     """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits.
 
@@ -223,6 +245,9 @@ class SearchConfig(Strict):
         progressive: P-DARTS; its stages replace `layers`, `epochs` and `skip_dropout`.
         early_stop: RobustDARTS' early stop.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
+        flops: what the network that is found should cost (space mobilenet).
+        rematerialize: less memory for more time, with the same numbers (space mobilenet).
+        precision: of activations; mixed_bfloat16 keeps weights, alpha and statistics in float32 (space mobilenet).
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -241,8 +266,11 @@ class SearchConfig(Strict):
     skip_dropout: Fraction = 0.0
     progressive: ProgressiveConfig | None = None
     early_stop: EarlyStopConfig | None = None
+    flops: FlopsConfig | None = None
+    rematerialize: bool = False
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     beta: BetaConfig = BetaConfig()
-    weights: SgdConfig = SgdConfig()
+    weights: WeightsConfig = WeightsConfig()
     alpha: AdamConfig = AdamConfig()
     alpha_fraction: OpenFraction = 0.5
     validate_every: Positive = 1
@@ -250,6 +278,13 @@ class SearchConfig(Strict):
 
     @model_validator(mode="after")
     def _check(self):
+        for name in ("flops", "rematerialize", "precision"):
+            if self.space != "mobilenet" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is for space mobilenet")
+        if self.rematerialize and self.sync_batch_norm:
+            raise ValueError("rematerialize and sync_batch_norm exclude each other")
+        if self.weights.optimizer != "sgd":
+            raise ValueError("weights.optimizer of a search is sgd")
         if self.data.augment.mixup:
             raise ValueError("data.augment.mixup is for training; a search needs it to be 0")
         if self.channels % 2:
@@ -276,6 +311,16 @@ class SearchConfig(Strict):
         return self
 
 
+class MobileConfig(Strict):
+    """Options of networks of space mobilenet; see `spaces.mobilenet.network.MobileNetwork`."""
+
+    squeeze_excitation: bool = False
+    activation: Literal["relu6", "relu", "swish"] = "relu6"
+    width_multiplier: Annotated[float, Field(gt=0, le=10)] = 1.0
+    widths: Annotated[tuple[Positive, ...], Field(min_length=6, max_length=6)] | None = None
+    dropout: Fraction = 0.0
+
+
 class TrainConfig(Strict):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
@@ -285,6 +330,9 @@ class TrainConfig(Strict):
             (DARTS cells 36 and 20, NAS-Bench-201 16 and 5 a stage).
         drop_path: rate at the last epoch; it grows linearly with the epoch.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
+        ema_decay: of the average of the weights, which is then what is evaluated and kept; 0 is off.
+        precision: of activations; mixed_bfloat16 keeps weights and statistics in float32.
+        mobile: options of networks of space mobilenet.
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -298,7 +346,10 @@ class TrainConfig(Strict):
     label_smoothing: Fraction = 0.0
     epochs: Positive = 600
     steps_per_epoch: Positive | None = None
-    weights: SgdConfig = SgdConfig(min_learning_rate=0.0)
+    weights: WeightsConfig = WeightsConfig(min_learning_rate=0.0)
+    ema_decay: Fraction = 0.0
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    mobile: MobileConfig | None = None
     validate_every: Positive = 1
     sync_batch_norm: bool = False
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.config import SgdConfig
+from dartsminus_tf.config import WeightsConfig
 from dartsminus_tf.loop.optimizers import SGD, Adam
 from dartsminus_tf.loop.rates import learning_rate
 
@@ -58,10 +58,10 @@ def test_config_round_trip(optimizer):
 
 
 def test_learning_rates():
-    cosine = SgdConfig()
+    cosine = WeightsConfig()
     assert learning_rate(cosine, 0, 50) == 0.025
     assert learning_rate(cosine, 25, 50) == pytest.approx(0.013)
     assert learning_rate(cosine, 49, 50) == pytest.approx(0.001 + 0.024 * (1 + np.cos(np.pi * 0.98)) / 2)
-    linear = SgdConfig(learning_rate=0.1, min_learning_rate=0.0, schedule="linear", warmup_epochs=5)
+    linear = WeightsConfig(learning_rate=0.1, min_learning_rate=0.0, schedule="linear", warmup_epochs=5)
     assert learning_rate(linear, 0, 250) == pytest.approx(0.02)
     assert learning_rate(linear, 125, 250) == pytest.approx(0.05)

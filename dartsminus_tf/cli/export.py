@@ -23,13 +23,18 @@ def main() -> None:
         metrics={name: result[name] for name in ("test_accuracy", "test_top5_accuracy", "test_loss")},
         class_names=result["class_names"],
         source_run=values.model_dir,
+        data=result["data"],
+        recipe=(Path(values.model_dir) / "config.yaml").read_text(encoding="utf-8"),
+        formats=values.formats,
     )
     levels = ", ".join(f"{level}: {about['channels']}" for level, about in network.levels.items())
-    print(f"exported {path}: channels at levels {levels}; test accuracy {result['test_accuracy']:.4f}")
+    files = "".join(f"; {name}" for name in values.formats)
+    print(f"exported {path}: channels at levels {levels}{files}; test accuracy {result['test_accuracy']:.4f}")
 
 
 def run() -> None:
     """Entry point."""
     flags.DEFINE_string("model_dir", "runs/train", "The run directory of a finished training.")
     flags.DEFINE_string("export_dir", None, "Where the SavedModel goes; by default `backbone` in the run directory.")
+    flags.DEFINE_list("formats", [], "Further files beside the SavedModel: litert, onnx.")
     run_command(main)

@@ -2,7 +2,7 @@
 
 Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the manifest says:
 
-    serve(x)     {"3": ..., "4": ..., "5": ...}, level l having stride 2**l; inference
+    serve(x)     {"3": ..., "4": ..., "5": ...}, level l having stride 2**l ("2" too in mobilenet); inference
     train(x)     the same with batch statistics, updating the moving ones
     classify(x)  logits [N, num_classes]
 
@@ -11,18 +11,23 @@ says what the network is.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
+from dartsminus_tf.export.card import model_card
 from dartsminus_tf.export.count import count
+from dartsminus_tf.export.latency import median_milliseconds, processor
+from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
 from dartsminus_tf.run import readable_json, versions, write_atomically
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
-MANIFEST = "manifest.json"
+MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
@@ -33,8 +38,11 @@ def export_backbone(
     metrics: dict | None = None,
     class_names: list[str] | None = None,
     source_run: str | None = None,
+    data: str | None = None,
+    recipe: str | None = None,
+    formats: Sequence[str] = (),
 ) -> Path:
-    """Write `model` as a SavedModel and its `manifest.json` to `path`, which must be new or empty.
+    """Write `model` as a SavedModel, its `manifest.json` and its `MODEL_CARD.md` to `path`, which must be new or empty.
 
     Args:
         model: a built derived network.
@@ -43,6 +51,9 @@ def export_backbone(
         metrics: what the network reached, for the manifest.
         class_names: of the classifier.
         source_run: where it was trained.
+        data: the data set's name, for the card.
+        recipe: the training's resolved config as YAML, for the card.
+        formats: further files, "litert" and "onnx" (see `portable`); their latency is measured.
 
     Returns:
         The path.
@@ -63,7 +74,9 @@ def export_backbone(
     shutil.rmtree(temporary, ignore_errors=True)
     _archive(model).write_out(str(temporary), verbose=False)
     manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
+    manifest |= {"data": data, **_portable(model, temporary, list(formats))}
     write_atomically(temporary / MANIFEST, readable_json(manifest))
+    write_atomically(temporary / CARD, model_card(manifest, recipe))
     if path.exists():
         path.rmdir()
     temporary.rename(path)
@@ -81,6 +94,20 @@ def _archive(model: DerivedNetwork) -> keras.export.ExportArchive:
     archive.add_variable_collection("backbone_trainable", [v for v in variables if v.trainable])
     archive.add_variable_collection("backbone_non_trainable", [v for v in variables if not v.trainable])
     return archive
+
+
+def _portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict:
+    """Write the further files; what the manifest says about them."""
+    if not formats:
+        return {}
+    parity = export_portable(model, folder, formats)
+    images = np.zeros((1, *model.image_size, 3), np.float32)
+    milliseconds = {name: median_milliseconds(RUNNERS[name](folder / FILES[name]), images) for name in formats}
+    return {
+        "files": {name: FILES[name] for name in formats},
+        "parity": parity,
+        "latency": {"milliseconds": milliseconds, "threads": 1, "processor": processor()},
+    }
 
 
 def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run) -> dict:

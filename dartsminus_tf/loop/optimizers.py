@@ -1,8 +1,8 @@
-"""SGD and Adam as PyTorch defines them, which is how the method's numbers were made.
+"""SGD and Adam as PyTorch defines them, which is how the method's numbers were made; RMSprop as MobileNets use it.
 
-They differ from Keras' in three ways: L2 is added to the gradient (Keras' `weight_decay` is decoupled), after clipping;
-momentum accumulates gradients without the learning rate, so a change of the rate acts at once; and Adam corrects the
-second moment before it adds epsilon.
+SGD and Adam differ from Keras' in three ways: L2 is added to the gradient (Keras' `weight_decay` is decoupled), after
+clipping; momentum accumulates gradients without the learning rate, so a change of the rate acts at once; and Adam
+corrects the second moment before it adds epsilon.
 
 Under `tf.distribute` losses are divided by the number of replicas, so the sum of the replicas' gradients is that of the
 global batch; it is taken before the clipping. (Keras clips each replica's part.)
@@ -129,6 +129,26 @@ class Adam(GlobalGradients, keras.optimizers.Adam):
         self.assign(second, v)
         m, v = m / (1 - tf.pow(self.beta_1, step)), v / (1 - tf.pow(self.beta_2, step))
         self.assign_sub(variable, rate * m / (tf.sqrt(v) + self.epsilon))
+
+    def get_config(self):
+        return super().get_config() | {"l2": self.l2}
+
+
+@keras.saving.register_keras_serializable("dartsminus_tf")
+class RMSprop(GlobalGradients, keras.optimizers.RMSprop):
+    """g <- clip(g) + l2 * w;  v <- rho v + (1-rho) g^2;  m <- momentum m + rate * g / sqrt(v + epsilon);  w <- w - m.
+
+    Keras' own rule with L2 in the gradient. Other than in `SGD`, the rate is inside the momentum, as in TensorFlow's
+    MobileNets.
+    """
+
+    def __init__(self, learning_rate=0.01, rho=0.9, momentum=0.0, epsilon=1e-3, l2=0.0, name="rmsprop", **kwargs):
+        super().__init__(learning_rate, rho=rho, momentum=momentum, epsilon=epsilon, name=name, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        gradient = tf.cast(gradient, variable.dtype) + self.l2 * tf.convert_to_tensor(variable)
+        super().update_step(gradient, variable, self.scaled(learning_rate, variable.dtype))
 
     def get_config(self):
         return super().get_config() | {"l2": self.l2}

@@ -4,11 +4,11 @@ import math
 
 import keras
 
-from dartsminus_tf.config import SgdConfig
-from dartsminus_tf.loop.optimizers import SGD
+from dartsminus_tf.config import WeightsConfig
+from dartsminus_tf.loop.optimizers import SGD, RMSprop
 
 
-def learning_rate(config: SgdConfig, epoch: int, epochs: int) -> float:
+def learning_rate(config: WeightsConfig, epoch: int, epochs: int) -> float:
     """The rate in `epoch` (from 0) of `epochs`: a linear warm-up, then
 
     cosine  min + (max - min) * (1 + cos(pi * e / E)) / 2
@@ -23,21 +23,18 @@ def learning_rate(config: SgdConfig, epoch: int, epochs: int) -> float:
     return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def build_sgd(config: SgdConfig) -> SGD:
+def build_optimizer(config: WeightsConfig) -> keras.optimizers.Optimizer:
     """The weights' optimizer that `config` describes."""
-    return SGD(
-        config.learning_rate,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        l2=config.l2,
-        global_clipnorm=config.clip_norm,
-    )
+    shared = {"momentum": config.momentum, "l2": config.l2, "global_clipnorm": config.clip_norm}
+    if config.optimizer == "rmsprop":
+        return RMSprop(config.learning_rate, rho=config.rho, epsilon=config.epsilon, **shared)
+    return SGD(config.learning_rate, nesterov=config.nesterov, **shared)
 
 
 class EpochLearningRate(keras.callbacks.Callback):
     """Sets the rate of `model.optimizer` at the start of every epoch and adds it to the epoch's logs."""
 
-    def __init__(self, config: SgdConfig, epochs: int):
+    def __init__(self, config: WeightsConfig, epochs: int):
         super().__init__()
         self.config, self.epochs = config, epochs
 

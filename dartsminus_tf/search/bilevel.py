@@ -7,6 +7,8 @@ First order takes w as a constant in the architecture step; second order differe
 SGD (see `unrolled`). The supernet's auxiliary skip and its beta are part of both losses; alpha's gradient sees it.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -24,6 +26,7 @@ class BilevelSearch(keras.Model):
     Args:
         supernet: a model with `alpha_variables`, `weight_variables` and `beta`.
         order: "first" or "second".
+        alpha_penalty: () -> a scalar that the architecture step adds to the validation loss, such as `flops_penalty`.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
 
     Attributes:
@@ -32,11 +35,18 @@ class BilevelSearch(keras.Model):
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
     """
 
-    def __init__(self, supernet: keras.Model, order: str = "first", sync_batch_norm: bool = False, **kwargs):
+    def __init__(
+        self,
+        supernet: keras.Model,
+        order: str = "first",
+        sync_batch_norm: bool = False,
+        alpha_penalty: Callable[[], tf.Tensor] | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if order not in ORDERS:
             raise UsageError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}")
-        self.supernet, self.order = supernet, order
+        self.supernet, self.order, self.alpha_penalty = supernet, order, alpha_penalty
         self.sync_batch_norm, self.alpha_moves = sync_batch_norm, True
         self.random_seed = step.new_seed()
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -96,7 +106,9 @@ class BilevelSearch(keras.Model):
 
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
-        loss, logits = self._descend(x, y, self.supernet.alpha_variables, self.alpha_optimizer)
+        variables = self.supernet.alpha_variables
+        gradients, loss, logits = self._gradients(x, y, variables)
+        self.alpha_optimizer.apply(self._with_penalty(gradients), variables)
         self._measure_alpha(loss, y, logits)
 
     def unrolled_architecture_step(self, train, valid) -> None:
@@ -111,7 +123,7 @@ class BilevelSearch(keras.Model):
             train,
             valid,
         )
-        self.alpha_optimizer.apply(gradients, net.alpha_variables)
+        self.alpha_optimizer.apply(self._with_penalty(gradients), net.alpha_variables)
         self._measure_alpha(loss, valid[1], logits)
 
     def _measure_alpha(self, loss, y, logits) -> None:
@@ -125,18 +137,31 @@ class BilevelSearch(keras.Model):
 
     def weight_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move the weights down the training loss."""
-        loss, logits = self._descend(x, y, self.supernet.weight_variables, self.optimizer)
+        variables = self.supernet.weight_variables
+        gradients, loss, logits = self._gradients(x, y, variables)
+        self.optimizer.apply(gradients, variables)
         self.loss_metric.update_state(unscale_loss(loss))
         self.accuracy_metric.update_state(y, logits)
 
-    def _descend(self, x, y, variables, optimizer):
-        """One step of `optimizer`. The tape watches `variables` alone, so that no other gradient is computed."""
+    def _gradients(self, x, y, variables):
+        """Gradients of the loss, the loss and the logits. The tape watches `variables` alone, so that no other gradient
+        is computed."""
         values = [variable.value for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss, logits = self._loss_of((x, y))
-        optimizer.apply(tape.gradient(loss, values), variables)
-        return loss, logits
+        return tape.gradient(loss, values), loss, logits
+
+    def _with_penalty(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The gradients of alpha with those of the penalty."""
+        if self.alpha_penalty is None:
+            return gradients
+        values = [variable.value for variable in self.supernet.alpha_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            penalty = self.alpha_penalty()
+        added = tape.gradient(penalty, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [gradient + more for gradient, more in zip(gradients, added, strict=True)]
 
     def test_step(self, data):
         x, y = data

@@ -9,7 +9,8 @@ from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam
-from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
+from dartsminus_tf.loop.precision import precision
+from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import begin, opened
 from dartsminus_tf.run import RunDirectory
@@ -17,6 +18,7 @@ from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.callbacks import AlphaStart, AlphaSummaries, BetaCallback, GenotypeHistory
 from dartsminus_tf.search.early_stop import EarlyStop
+from dartsminus_tf.search.flops import ExpectedFlops, flops_penalty
 from dartsminus_tf.search.progressive import run_progressive
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
 from dartsminus_tf.search.truth import TrueAccuracy, table_of, true_result, truth_markdown
@@ -82,22 +84,25 @@ def _search(run: RunDirectory, loop: Loop, table: BenchmarkTable | None) -> dict
 
 def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None = None) -> BilevelSearch:
     """The supernet (of `space` where it is not the config's) and its two optimizers, built and compiled."""
-    supernet = build_supernet(
-        space or config.space,
-        channels=config.channels,
-        layers=config.layers,
-        num_classes=data.source.num_classes,
-        auxiliary=config.auxiliary if config.method == "darts-" else None,
-        partial_channels=config.partial_channels,
-        edge_normalization=config.edge_normalization,
-        skip_dropout=config.skip_dropout,
-    )
-    model = BilevelSearch(supernet, order=config.order, sync_batch_norm=config.sync_batch_norm)
+    with precision(config.precision):
+        supernet = build_supernet(
+            space or config.space,
+            channels=config.channels,
+            layers=config.layers,
+            num_classes=data.source.num_classes,
+            auxiliary=config.auxiliary if config.method == "darts-" else None,
+            partial_channels=config.partial_channels,
+            edge_normalization=config.edge_normalization,
+            skip_dropout=config.skip_dropout,
+            rematerialize=config.rematerialize,
+        )
+    penalty = flops_penalty(supernet, config.flops) if config.flops else None
+    model = BilevelSearch(supernet, config.order, config.sync_batch_norm, alpha_penalty=penalty)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     alpha = config.alpha
     model.compile(
-        weight_optimizer=build_sgd(config.weights),
+        weight_optimizer=build_optimizer(config.weights),
         alpha_optimizer=Adam(alpha.learning_rate, alpha.beta_1, alpha.beta_2, alpha.epsilon, alpha.l2),
     )
     return model
@@ -106,6 +111,8 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
 def _schedules(config: SearchConfig) -> list[keras.callbacks.Callback]:
     """What is set at the start of every epoch."""
     callbacks = [EpochLearningRate(config.weights, config.epochs), BetaCallback(_schedule(config))]
+    if config.flops:
+        callbacks.append(ExpectedFlops())
     if config.alpha_start_epoch:
         callbacks.append(AlphaStart(config.alpha_start_epoch))
     if config.skip_dropout:

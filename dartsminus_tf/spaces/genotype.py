@@ -107,7 +107,8 @@ class Genotype(ABC):
                 if genotype is not None:
                     return genotype
         raise UsageError(
-            "Not a genotype: neither Genotype(normal=[...], ...) nor an arch string |op~0|+|op~0|op~1|+... "
+            "Not a genotype: neither Genotype(normal=[...], ...) nor an arch string |op~0|+|op~0|op~1|+... nor "
+            "stages of a mobile network k3e6,skip|k5e3|... "
             f"Received: {shortened(text)}"
         )
 

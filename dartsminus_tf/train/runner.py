@@ -8,7 +8,8 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
 from dartsminus_tf.loop.epochs import Loop, Work
-from dartsminus_tf.loop.rates import EpochLearningRate, build_sgd
+from dartsminus_tf.loop.precision import precision
+from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import begin, opened
 from dartsminus_tf.run import RunDirectory
@@ -29,7 +30,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     if run.result is not None:
         return run.result
     strategy = begin(config)
-    with strategy.scope():
+    with strategy.scope(), precision(config.precision):
         network = network_of(config)
         data = ImageData(config.data, config.runtime.seed)
         model = _build_training(config, network(data.source.num_classes))
@@ -53,6 +54,7 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
             metrics,
         ]
     )
+    model.keep_average()
     return _finish(run, model.network, data, metrics)
 
 
@@ -69,6 +71,7 @@ def network_of(config: TrainConfig):
             stem=config.stem,
             auxiliary=config.auxiliary_weight > 0,
             drop_path=config.drop_path,
+            **(config.mobile.model_dump() if config.mobile else {}),
         )
 
     build(1)
@@ -76,10 +79,12 @@ def network_of(config: TrainConfig):
 
 
 def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
-    model = NetworkTraining(network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm)
+    model = NetworkTraining(
+        network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
+    )
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
-    model.compile(build_sgd(config.weights))
+    model.compile(build_optimizer(config.weights))
     return model
 
 

@@ -6,10 +6,11 @@ import tensorflow as tf
 from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.train.average import WeightAverage
 
 
 class NetworkTraining(keras.Model):
-    """Trains `network` on batches (images [N, H, W, 3], labels [N]):
+    """Trains `network` on batches (images [N, H, W, 3], labels [N] or, mixed, [N, classes]):
 
         loss = CE(logits, y) + auxiliary_weight * CE(auxiliary logits, y)
 
@@ -18,6 +19,7 @@ class NetworkTraining(keras.Model):
         auxiliary_weight: of the auxiliary head's loss.
         label_smoothing: share of the target that is spread over all classes, in training.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
+        ema_decay: of the average of the network's variables, which is then what is evaluated; 0 is off.
     """
 
     def __init__(
@@ -26,11 +28,13 @@ class NetworkTraining(keras.Model):
         auxiliary_weight: float = 0.4,
         label_smoothing: float = 0.0,
         sync_batch_norm: bool = False,
+        ema_decay: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
         self.auxiliary_weight, self.sync_batch_norm = auxiliary_weight, sync_batch_norm
+        self.ema_decay, self.average = ema_decay, None
         self.random_seed = step.new_seed()
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -41,6 +45,9 @@ class NetworkTraining(keras.Model):
     def build(self, input_shape):
         if not self.network.built:
             self.network.build(input_shape)
+        if self.ema_decay and self.average is None:
+            self.average = WeightAverage(self.network, self.ema_decay)
+            self.average.build()
 
     def compile(self, optimizer: keras.optimizers.Optimizer, jit_compile: bool | str = "auto"):
         """Set the optimizer, built on the network's trainable variables."""
@@ -61,7 +68,8 @@ class NetworkTraining(keras.Model):
 
     def train_step(self, data):
         x, y = data
-        target = tf.one_hot(y, self.network.num_classes)
+        mixed = y.shape.rank == 2
+        target = y if mixed else tf.one_hot(y, self.network.num_classes)
         variables = self.network.trainable_variables
         settings = step.settings(self.random_seed, self.optimizer.iterations, self.sync_batch_norm)
         with settings, tf.GradientTape() as tape:
@@ -71,12 +79,22 @@ class NetworkTraining(keras.Model):
             if auxiliary is not None:
                 loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
         self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-        return self._measure(loss, y, logits)
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations.value - 1)
+        return self._measure(loss, tf.argmax(y, axis=-1) if mixed else y, logits)
 
     def test_step(self, data):
         x, y = data
-        logits = self.network(x, training=False)
+        if self.average is None:
+            logits = self.network(x, training=False)
+        else:
+            logits, _ = self.network.stateless_call(*self.average.values(), x, training=False)
         return self._measure(self.test_loss(y, logits), y, logits)
+
+    def keep_average(self) -> None:
+        """Give the network the averaged weights, where there are any: the end of a training."""
+        if self.average is not None:
+            self.average.assign_to_network()
 
     def _measure(self, loss, y, logits):
         self.loss_metric.update_state(unscale_loss(loss), sample_weight=tf.shape(y)[0])

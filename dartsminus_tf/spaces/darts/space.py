@@ -4,6 +4,7 @@ A cell has two inputs (states 0 and 1) and four nodes (states 2 to 5); every nod
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.spaces.options import SupernetOptions
@@ -29,6 +30,8 @@ class CellSpace:
         name: as users write it.
         normal, reduce: for every edge, the names of its candidates. All edges have the same number of them.
     """
+
+    defaults: ClassVar[dict[str, int]] = {"channels": 16, "layers": 8}
 
     name: str
     normal: tuple[tuple[str, ...], ...]

@@ -5,6 +5,7 @@ stages of N such cells, with a residual block between two stages that halves the
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.spaces.nasbench201.genotype import EDGES, PRIMITIVES
@@ -16,6 +17,8 @@ CELL_EDGES = tuple(Edge(source, target, stride=1) for source, target in EDGES)
 @dataclass(frozen=True)
 class BenchmarkSpace:
     """NAS-Bench-201; alpha is {"cell": [6, 5]}, shared by all cells."""
+
+    defaults: ClassVar[dict[str, int]] = {"channels": 16, "layers": 5}
 
     name: str = "nasbench201"
     primitives: tuple[str, ...] = PRIMITIVES

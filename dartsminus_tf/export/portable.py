@@ -1,0 +1,108 @@
+"""LiteRT and ONNX files of a network's classifier, for devices and runtimes without TensorFlow.
+
+Both map float32 images [N, H, W, 3], normalised as the manifest says, to logits; LiteRT's N is 1. The size of the
+images is fixed: that is what these runtimes optimise for. Each file is checked against the network before it is kept.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.run import write_atomically
+from dartsminus_tf.spaces.network import DerivedNetwork
+
+FILES = {"litert": "classify.tflite", "onnx": "classify.onnx"}
+TOLERANCE = 1e-3
+OPSET = 17
+
+Runner = Callable[[np.ndarray], np.ndarray]
+
+
+def export_portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict[str, float]:
+    """Write the files of `formats` ("litert", "onnx") into `folder`.
+
+    Returns:
+        {format: largest difference of a logit from the network's on random images}.
+
+    Raises:
+        UsageError: on an unknown format, a missing package, an unknown image size, or a file that gives other logits.
+    """
+    for name in formats:
+        if name not in FILES:
+            raise UsageError(f"formats are {', '.join(FILES)}. Received: {name!r}")
+    if formats and not (model.image_size and all(model.image_size)):
+        raise UsageError(f"{formats[0]} needs a network that was built for images of a known size. Received: any size")
+    parity = {}
+    for name in formats:
+        path = folder / FILES[name]
+        content = _litert(model) if name == "litert" else _onnx(model)
+        write_atomically(path, content)
+        parity[name] = _difference(model, RUNNERS[name](path))
+        if not parity[name] <= TOLERANCE:
+            path.unlink()
+            raise UsageError(f"The {name} file gives other logits than the network. Received: {parity[name]:.3g}")
+    return parity
+
+
+def _function(model: DerivedNetwork):
+    return tf.function(lambda images: model(images, training=False))
+
+
+def _litert(model: DerivedNetwork) -> bytes:
+    spec = tf.TensorSpec([1, *model.image_size, 3], tf.float32, name="images")
+    concrete = _function(model).get_concrete_function(spec)
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert()
+
+
+def _onnx(model: DerivedNetwork) -> bytes:
+    tf2onnx = _package("tf2onnx")
+    spec = tf.TensorSpec([None, *model.image_size, 3], tf.float32, name="images")
+    proto, _ = tf2onnx.convert.from_function(_function(model), [spec], opset=OPSET)
+    return proto.SerializeToString()
+
+
+def litert_runner(path: Path, threads: int = 1) -> Runner:
+    """A function that runs the LiteRT file on one image [1, H, W, 3]."""
+    interpreter = _package("ai_edge_litert.interpreter").Interpreter(str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def run(images: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(source, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(target)
+
+    return run
+
+
+def onnx_runner(path: Path, threads: int = 1) -> Runner:
+    """A function that runs the ONNX file on images [N, H, W, 3]."""
+    runtime = _package("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+RUNNERS = {"litert": litert_runner, "onnx": onnx_runner}
+
+
+def _difference(model: DerivedNetwork, run: Runner) -> float:
+    images = np.random.default_rng(0).normal(size=(3, *model.image_size, 3)).astype(np.float32)
+    expected = model(images, training=False).numpy()
+    found = np.concatenate([run(images[i : i + 1]) for i in range(len(images))])
+    return float(np.abs(found - expected).max())
+
+
+def _package(name: str):
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UsageError(
+            f'This needs a package that is not installed: pip install "dartsminus_tf[export]". Received: {name}'
+        ) from None

@@ -1,0 +1,1 @@
+"""The MobileNetV2-like space for ImageNet: 19 searched layers, each an inverted residual or a skip."""

@@ -1,0 +1,113 @@
+"""One searched layer of the mobile supernet: the mixed operation of DARTS- over six inverted residuals and a skip.
+
+    o(x) = sum_k w_k (IR_k(x) + x) + w_skip x + beta x       where stride and width allow an identity
+    o(x) = sum_k w_k IR_k(x)                                 elsewhere
+
+w = softmax(alpha). The candidates of one kernel size share their input, and batch norm works channel by channel: their
+1x1 expansions are one product of 3 + 6 = 9 times the width, and their depthwise convolutions one convolution.
+w_k is the scale of a candidate's last batch norm. `MobileLayer.pass_over` is a pure function of tensors, so that it can
+be computed a second time in the backward pass (see `remat`).
+"""
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.ops import functional as fn
+from dartsminus_tf.ops.layers import uniform_fan_in
+from dartsminus_tf.ops.norm import MOMENTUM, normalise_batch, normalise_moving, update_moving
+from dartsminus_tf.spaces.mobilenet.genotype import EXPANSIONS, KERNELS
+from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
+from dartsminus_tf.spaces.mobilenet.remat import recomputed
+
+CANDIDATES = len(KERNELS) * len(EXPANSIONS)
+
+
+class MobileLayer(keras.layers.Layer):
+    """`(x, weights, beta) -> o(x)` for x [N, H, W, C].
+
+    Args:
+        plan: where the layer stands.
+        auxiliary: whether beta times the auxiliary skip is added, where there is one.
+        rematerialize: compute the layer again in the backward pass instead of keeping what it needs.
+
+    Batch norms are affine-free, as in the cells of a search: alpha alone scales a candidate.
+    """
+
+    def __init__(self, plan: LayerPlan, auxiliary: bool = True, rematerialize: bool = False, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # alpha's weights stay float32 in mixed precision
+        self.plan, self.auxiliary, self.rematerialize = plan, auxiliary and plan.has_skip, rematerialize
+
+    def build(self, input_shape=None):
+        width, out = self.plan.in_channels, self.plan.channels
+        middle = sum(EXPANSIONS) * width
+        self.expand = self._kernel((len(KERNELS), width, middle), width, "expand")
+        self.depthwise = [self._kernel((k, k, middle, 1), k * k, f"depthwise_{k}") for k in KERNELS]
+        self.project = [self._kernel((len(KERNELS), e * width, out), e * width, f"project_{e}") for e in EXPANSIONS]
+        self.middle_mean, self.middle_variance = self._statistics((2 * len(KERNELS), middle), "middle")
+        self.output_mean, self.output_variance = self._statistics((CANDIDATES, out), "output")
+
+    def _kernel(self, shape, fan_in: int, name: str) -> keras.Variable:
+        return self.add_weight(shape=shape, initializer=uniform_fan_in(fan_in), name=name)
+
+    def _statistics(self, shape, name: str) -> list[keras.Variable]:
+        options = {"shape": shape, "trainable": False, "dtype": "float32", "autocast": False} | {"aggregation": "mean"}
+        return [
+            self.add_weight(initializer=start, name=f"{name}_{kind}", **options)
+            for kind, start in (("mean", "zeros"), ("variance", "ones"))
+        ]
+
+    def call(self, x, weights, beta, training=False):
+        """`weights` [6] or [7] are softmax(alpha), the skip last where there is one; `beta` a scalar."""
+        training = training and self.trainable
+        statistics = (self.middle_mean, self.middle_variance, self.output_mean, self.output_variance)
+        kernels = [tf.cast(kernel, x.dtype) for kernel in (self.expand, *self.depthwise, *self.project)]
+        moving = [tf.convert_to_tensor(value) for value in statistics]
+        function = lambda *tensors: self.pass_over(*tensors, training=training)  # noqa: E731
+        if self.rematerialize and training:
+            function = recomputed(function)
+        y, *batch = function(x, weights, tf.convert_to_tensor(beta), *kernels, *moving)
+        for variable, value in zip(statistics, batch if training else (), strict=training):
+            update_moving(variable, value, MOMENTUM)
+        return y
+
+    def pass_over(self, x, weights, beta, expand, *tensors, training):
+        """o(x), then in training the batch statistics in the order of the moving ones, which come last in `tensors`."""
+        depthwise, project, moving = tensors[:3], tensors[3:5], tensors[5:]
+        norms, means, variances, middle = Norms(training), [], [], []
+        for index, kernels in enumerate(zip(tf.unstack(expand), depthwise, strict=True)):
+            y = fn.pointwise(x, kernels[0])
+            y = tf.nn.relu6(norms(y, *(rows[2 * index] for rows in moving[:2])))
+            y = fn.depthwise_conv(y, kernels[1], self.plan.stride)
+            middle.append(tf.nn.relu6(norms(y, *(rows[2 * index + 1] for rows in moving[:2]))))
+        means.append(tf.stack(norms.means)), variances.append(tf.stack(norms.variances))
+        norms, addends = Norms(training), []
+        width = self.plan.in_channels
+        for index, y in enumerate(middle):
+            parts = tf.split(y, [e * width for e in EXPANSIONS], axis=-1)
+            for part, kernels in zip(parts, project, strict=True):
+                k = len(addends)
+                scale = tf.fill([self.plan.channels], weights[k])
+                addends.append(norms(fn.pointwise(part, kernels[index]), *(rows[k] for rows in moving[2:]), scale))
+        means.append(tf.stack(norms.means)), variances.append(tf.stack(norms.variances))
+        if self.plan.has_skip:
+            carried = tf.reduce_sum(weights) + (beta if self.auxiliary else 0.0)
+            addends.append(x * tf.cast(carried, x.dtype))
+        return tf.add_n(addends), means[0], variances[0], means[1], variances[1]
+
+
+class Norms:
+    """Affine-free batch norms of one pass; collects the statistics that they used."""
+
+    def __init__(self, training: bool):
+        self.training, self.means, self.variances = training, [], []
+
+    def __call__(self, x, mean, variance, scale=None):
+        """Normalise `x` [N, H, W, C], by its own statistics in training, and multiply by `scale` [C]."""
+        channels = x.shape[-1]
+        scale, offset = tf.ones([channels]) if scale is None else scale, tf.zeros([channels])
+        if self.training:
+            y, mean, variance = normalise_batch(x, scale, offset)
+        else:
+            y = normalise_moving(x, scale, offset, mean, variance)
+        self.means.append(mean), self.variances.append(variance)
+        return y

@@ -1,0 +1,151 @@
+"""The network that a mobile genotype stands for, with squeeze-and-excitation, swish, a width multiplier as options."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem
+from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
+from dartsminus_tf.spaces.mobilenet.plan import LEVEL_STAGES, STEM, WIDTHS, plan_network
+from dartsminus_tf.spaces.network import DerivedNetwork
+
+
+def build_network(
+    genotype: MobileGenotype,
+    channels: int = STEM,
+    layers: int | None = None,
+    num_classes: int = 1000,
+    stem: str = "imagenet",
+    auxiliary: bool = False,
+    drop_path: float = 0.0,
+    **options,
+) -> "MobileNetwork":
+    """The network of `genotype`, built on its first call.
+
+    Args:
+        genotype: a `MobileGenotype`.
+        channels: the stem's width, which scales all others (32 is a width multiplier of 1).
+        layers: the genotype's own number of layers; nothing else is possible.
+        num_classes: of the data set.
+        stem, auxiliary: as in networks of DARTS cells; here always "imagenet" and False.
+        drop_path: probability of leaving a block out of its residual sum for a sample while training.
+        options: squeeze_excitation, activation, width_multiplier, widths, dropout, see `MobileNetwork`.
+
+    Raises:
+        UsageError: on options that make no network.
+    """
+    fixed = {"stem": (stem, "imagenet"), "auxiliary": (auxiliary, False)}
+    for name, (value, only) in fixed.items():
+        if value != only:
+            raise UsageError(f"In networks of space mobilenet {name} is always {only!r}. Received: {value!r}")
+    depth = sum(genotype.depths)
+    if layers not in (None, depth):
+        raise UsageError(f"layers must be the genotype's own {depth}, or left out. Received: {layers}")
+    unknown = sorted(set(options) - {"squeeze_excitation", "activation", "width_multiplier", "widths", "dropout"})
+    if unknown:
+        raise UsageError(f"Networks of space mobilenet have no such option. Received: {', '.join(unknown)}")
+    options["width_multiplier"] = options.get("width_multiplier", 1.0) * channels / STEM
+    return MobileNetwork(genotype, num_classes, drop_path=drop_path, **options)
+
+
+class MobileNetwork(DerivedNetwork):
+    """A derived network; see `build_network`. Levels of `features` are 2 to 5, strides 4 to 32.
+
+    Args:
+        squeeze_excitation: one in every block, between its depthwise convolution and its projection.
+        activation: "relu6", "relu" or "swish".
+        width_multiplier: of all widths, rounded to multiples of 8.
+        widths: of the six stages before it is multiplied; the space's by default.
+        dropout: rate before the classifier.
+    """
+
+    space = "mobilenet"
+
+    def __init__(
+        self,
+        genotype: MobileGenotype,
+        num_classes: int,
+        squeeze_excitation: bool = False,
+        activation: str = "relu6",
+        width_multiplier: float = 1.0,
+        widths: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(genotype, num_classes, **kwargs)
+        for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
+            if not 0 <= rate < 1:
+                raise UsageError(f"{name} must be in [0, 1). Received: {rate}")
+        self.initial_drop_path = drop_path
+        self._options = {
+            "squeeze_excitation": squeeze_excitation,
+            "activation": activation,
+            "width_multiplier": width_multiplier,
+            "widths": list(widths or WIDTHS),
+            "dropout": dropout,
+        }
+        self.plan = plan_network(genotype.depths, widths or WIDTHS, width_multiplier)
+        self.stem = MobileStem(self.plan.stem, self.plan.separable, activation)
+        self.blocks = [
+            None if name == SKIP else InvertedResidual(layer, *block_of(name), activation, squeeze_excitation)
+            for name, layer in zip(genotype.operations["layers"], self.plan.layers, strict=True)
+        ]
+        self.head = MobileHead(self.plan.head, num_classes, activation, dropout)
+
+    def build(self, input_shape):
+        self.image_size = tuple(input_shape[1:3])
+        self.stem.build(input_shape)
+        for block, layer in zip(self.blocks, self.plan.layers, strict=True):
+            if block is not None:
+                block.build((None, None, None, layer.in_channels))
+        self.head.build((None, None, None, self.plan.layers[-1].channels))
+        if self.initial_drop_path:
+            self.drop_path_rate = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(self.initial_drop_path),
+                trainable=False,
+                name="drop_path_rate",
+                dtype="float32",
+                autocast=False,
+            )
+
+    def _outputs(self, x, training, drop_path=None) -> list[tf.Tensor]:
+        """The outputs of all layers for images [N, H, W, 3]."""
+        x, outputs = self.stem(x, training=training), []
+        for block in self.blocks:
+            x = x if block is None else block(x, drop_path=drop_path, training=training)
+            outputs.append(x)
+        return outputs
+
+    def call(self, x, training=False):
+        drops = training and self.drop_path_rate is not None
+        drop_path = tf.convert_to_tensor(self.drop_path_rate) if drops else None
+        return self.head(self._outputs(x, training, drop_path)[-1], training=training)
+
+    def features(self, x, training=False) -> dict[str, tf.Tensor]:
+        outputs, ends = self._outputs(x, training), self.plan.stage_ends
+        return {level: outputs[ends[stage]] for level, stage in LEVEL_STAGES.items()}
+
+    @property
+    def levels(self) -> dict[str, dict[str, int]]:
+        ends = self.plan.stage_ends
+        return {
+            level: {"channels": self.plan.layers[ends[stage]].channels, "stride": 2 ** int(level)}
+            for level, stage in LEVEL_STAGES.items()
+        }
+
+    @property
+    def backbone_variables(self) -> list[keras.Variable]:
+        layers = (self.stem, *(block for block in self.blocks if block is not None))
+        return [variable for layer in layers for variable in layer.variables]
+
+    def get_config(self):
+        return {
+            "genotype": self.genotype.to_dict(),
+            "num_classes": self.num_classes,
+            "drop_path": self.initial_drop_path,
+            **self._options,
+        }

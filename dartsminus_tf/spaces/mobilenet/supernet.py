@@ -1,0 +1,98 @@
+"""The supernet of the mobile space: stem, searched layers that are mixed operations, head."""
+
+import numpy as np
+import tensorflow as tf
+
+from dartsminus_tf.errors import UsageError
+from dartsminus_tf.spaces.mobilenet.blocks import MobileHead, MobileStem
+from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
+from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, MobileGenotype
+from dartsminus_tf.spaces.mobilenet.mixed import CANDIDATES, MobileLayer
+from dartsminus_tf.spaces.mobilenet.plan import STEM, depths_of, plan_network
+from dartsminus_tf.spaces.supernet import SearchNetwork
+
+KINDS = ("change", "keep")
+
+
+class MobileSupernet(SearchNetwork):
+    """The supernet; see `dartsminus_tf.build_supernet`, where `channels` is the stem's width (32 is 1.0).
+
+    `alphas` is {"change": [6, 6], "keep": [layers - 6, 7]}: a row for each layer that changes stride or width, and for
+    each of the others, in the network's order; columns are `genotype.BLOCKS`, then the skip.
+    """
+
+    def __init__(self, space, channels: int, layers: int, num_classes: int, options=None, **kwargs):
+        super().__init__(space, options, **kwargs)
+        _check_options(self.options)
+        self.channels, self.num_layers, self.num_classes = channels, layers, num_classes
+        self.depths = depths_of(layers)
+        self.plan = plan_network(self.depths, multiplier=channels / STEM)
+        self.image_size = None
+        self.stem = MobileStem(self.plan.stem, self.plan.separable)
+        self.layers_searched = [
+            MobileLayer(plan, self.options.auxiliary is not None, self.options.rematerialize, name=f"layer_{i}")
+            for i, plan in enumerate(self.plan.layers)
+        ]
+        self.head = MobileHead(self.plan.head, num_classes)
+        self.rows = {kind: [i for i, plan in enumerate(self.plan.layers) if _kind(plan) == kind] for kind in KINDS}
+
+    def build(self, input_shape):
+        self.image_size = tuple(input_shape[1:3])
+        self.stem.build(input_shape)
+        for layer in self.layers_searched:
+            layer.build()
+        self.head.build((None, None, None, self.plan.layers[-1].channels))
+        columns = {"change": CANDIDATES, "keep": CANDIDATES + 1}
+        self.build_architecture({kind: (len(rows), columns[kind]) for kind, rows in self.rows.items() if rows})
+
+    def call(self, x, training=False):
+        beta, weights = tf.convert_to_tensor(self.beta), self._layer_weights(self.softmax_alphas())
+        x = self.stem(x, training=training)
+        for index, layer in enumerate(self.layers_searched):
+            x = layer(x, weights[index], beta, training=training)
+        return self.head(x, training=training)
+
+    def _layer_weights(self, weights) -> dict:
+        """The rows of {kind: [rows, candidates]} by the index of their layer."""
+        return {layer: weights[kind][row] for kind in weights for row, layer in enumerate(self.rows[kind])}
+
+    @property
+    def weighted_layers(self):
+        return (self.stem, *self.layers_searched, self.head)
+
+    def genotype(self) -> MobileGenotype:
+        """The strongest candidate of every layer (the earlier one on a tie)."""
+        alphas = self._layer_weights(self.alpha_values())
+        names = [(*BLOCKS, "skip_connect")[int(np.argmax(alphas[i]))] for i in range(len(self.plan.layers))]
+        ends = [end + 1 for end in self.plan.stage_ends]
+        return MobileGenotype(tuple(tuple(names[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)))
+
+    def expected_multiply_adds(self) -> tf.Tensor:
+        """Of the network that alpha stands for, its layers being drawn with probabilities softmax(alpha); a scalar.
+
+            E = c_0 + sum over layers l  sum_k softmax(alpha_l)_k c_lk
+
+        c_lk being the multiply-adds of candidate k in layer l for one image of the size that it was built for.
+        """
+        if self.image_size is None or None in self.image_size:
+            raise UsageError("The supernet must be built for images of a known size before its costs are known.")
+        weights, size = self._layer_weights(self.softmax_alphas()), self.image_size
+        costs = layer_costs(self.plan, size)
+        total = tf.constant(surrounding_cost(self.plan, size, self.num_classes), tf.float32)
+        for index, row in costs.items():
+            total += tf.reduce_sum(weights[index] * tf.constant(row, tf.float32))
+        return total
+
+
+def _kind(plan) -> str:
+    return "keep" if plan.has_skip else "change"
+
+
+def _check_options(options) -> None:
+    """The method's own options; those of other search methods belong to cells."""
+    plain = {"partial_channels": 1, "edge_normalization": False, "skip_dropout": 0.0}
+    for name, value in plain.items():
+        if getattr(options, name) != value:
+            raise UsageError(f"Space mobilenet has no {name}. Received: {getattr(options, name)}")
+    if options.auxiliary not in (None, "skip"):
+        raise UsageError(f"In space mobilenet auxiliary must be skip or None. Received: {options.auxiliary!r}")
