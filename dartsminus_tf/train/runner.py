@@ -13,6 +13,7 @@ from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import begin, opened
 from dartsminus_tf.run import RunDirectory
+from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
 from dartsminus_tf.spaces.network import DerivedNetwork, build_network
 from dartsminus_tf.train.genotypes import find_genotype
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
@@ -61,6 +62,8 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
 def network_of(config: TrainConfig):
     """A function from the number of classes to the network that `config` describes; raises UsageError at once."""
     genotype = find_genotype(config.genotype)
+    if config.mobile is not None and not isinstance(genotype, MobileGenotype):
+        raise UsageError(f"mobile holds options of networks of space mobilenet. Received: genotype {genotype.short}")
 
     def build(num_classes: int) -> DerivedNetwork:
         return build_network(
