@@ -65,30 +65,23 @@ def networks(size: int) -> dict:
     }
 
 
-def litert_file(model, size: int, path: Path) -> Path:
-    """The model's LiteRT file."""
-    import tensorflow as tf
-
-    call = tf.function(lambda images: model(images, training=False), autograph=False)
-    concrete = call.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.float32))
-    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert())
-    return path
-
-
 def main(_) -> None:
     """Print the processor and one JSON line a network."""
     configure()
     import numpy as np
 
     from dartsminus_tf.export.latency import median_milliseconds, processor
-    from dartsminus_tf.export.portable import litert_runner
+    from dartsminus_tf.export.portable import litert_bytes, litert_runner
 
     size = flags.FLAGS.image_size
     images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
     found = networks(size)
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: litert_file(found[name][0], size, Path(folder) / f"{i}.tflite") for i, name in enumerate(found)}
-        runners = {name: litert_runner(path) for name, path in files.items()}
+        runners = {}
+        for number, (name, (model, _, _)) in enumerate(found.items()):
+            path = Path(folder) / f"{number}.tflite"
+            path.write_bytes(litert_bytes(model, (size, size)))
+            runners[name] = litert_runner(path)
         times = {name: [] for name in found}
         for _ in range(flags.FLAGS.rounds):
             for name, run in runners.items():

@@ -5,9 +5,11 @@ images is fixed: that is what these runtimes optimise for. Each file is checked 
 """
 
 import importlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -39,7 +41,7 @@ def export_portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> 
     parity = {}
     for name in formats:
         path = folder / FILES[name]
-        content = _litert(model) if name == "litert" else _onnx(model)
+        content = litert_bytes(model, model.image_size) if name == "litert" else _onnx(model)
         write_atomically(path, content)
         parity[name] = _difference(model, RUNNERS[name](path))
         if not parity[name] <= TOLERANCE:
@@ -52,10 +54,15 @@ def _function(model: DerivedNetwork):
     return tf.function(lambda images: model(images, training=False))
 
 
-def _litert(model: DerivedNetwork) -> bytes:
-    spec = tf.TensorSpec([1, *model.image_size, 3], tf.float32, name="images")
-    concrete = _function(model).get_concrete_function(spec)
-    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert()
+def litert_bytes(model: keras.Model, image_size: tuple[int, int]) -> bytes:
+    """The LiteRT file of a built Keras model. By way of a SavedModel: only then are the variables frozen into it."""
+    spec = tf.TensorSpec([1, *image_size, 3], tf.float32, name="images")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", lambda images: model(images, training=False), [spec])
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
 def _onnx(model: DerivedNetwork) -> bytes:

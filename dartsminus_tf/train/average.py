@@ -28,7 +28,13 @@ class WeightAverage(keras.layers.Layer):
 
     def _copy(self, variable: keras.Variable) -> keras.Variable:
         start = lambda shape, dtype=None: tf.cast(variable, dtype)  # noqa: E731
-        options = {"dtype": "float32", "autocast": False, "trainable": False, "initializer": start, "aggregation": "mean"}
+        options = {
+            "dtype": "float32",
+            "autocast": False,
+            "trainable": False,
+            "initializer": start,
+            "aggregation": "mean",
+        }
         return self.add_weight(shape=variable.shape, name=f"average_{variable.name}", **options)
 
     def update(self, step: tf.Tensor) -> None:
