@@ -22,15 +22,16 @@ CELLS = dm.Genotype.from_dict(
 MOBILE = dm.Genotype.from_string("k3e3,skip|k5e3|k3e3|k3e3|k7e3|k3e3")
 
 
-def networks():
-    yield "cells", lambda: dm.build_network(CELLS, channels=4, layers=3, num_classes=3, stem="imagenet")
+def network(family: str):
+    if family == "cells":
+        return dm.build_network(CELLS, channels=4, layers=3, num_classes=3, stem="imagenet")
     options = {"width_multiplier": 0.1, "squeeze_excitation": True, "activation": "swish"}
-    yield "mobile", lambda: dm.build_network(MOBILE, num_classes=3, **options)
+    return dm.build_network(MOBILE, num_classes=3, **options)
 
 
-@pytest.mark.parametrize(("name", "make"), networks(), ids=lambda value: value if isinstance(value, str) else "")
-def test_files_give_the_networks_logits(name, make, tmp_path):
-    model = make()
+@pytest.mark.parametrize("family", ["cells", pytest.param("mobile", marks=pytest.mark.slow)])
+def test_files_give_the_networks_logits(family, tmp_path):
+    model = network(family)
     model.build((1, 32, 32, 3))
     for variable in model.variables:  # statistics and offsets that are not the trivial ones
         if variable.name in ("moving_mean", "beta"):
