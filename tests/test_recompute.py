@@ -23,8 +23,7 @@ def test_values_and_derivatives_of_both_orders(traced):
                 inner.watch([x, scale])
                 y = function(x, scale)
             first = inner.gradient(y, [x, scale])
-            both = tf.reduce_sum(first[0] ** 2) + first[1]
-        return [y, *first, *outer.gradient(both, [x, scale])]
+        return [y, *first, *outer.gradient(tf.reduce_sum(first[0] ** 2) + first[1], [x, scale])]
 
     wrap = tf.function if traced else lambda function: function
     for actual, expected in zip(wrap(derivatives)(recomputed(curve)), derivatives(curve), strict=True):
