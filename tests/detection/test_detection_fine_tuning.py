@@ -11,6 +11,8 @@ from detection import experiment, manifest, optimizer, stages
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
 
+pytestmark = pytest.mark.slow  # their bounds depend on the random backbone
+
 SIZE = 64
 
 

@@ -1,5 +1,7 @@
 """The network that a NAS-Bench-201 cell stands for. Convolutions carry no bias, batch norms are affine."""
 
+from types import MappingProxyType
+
 import keras
 import tensorflow as tf
 
@@ -43,9 +45,10 @@ class Cell(keras.layers.Layer):
 
     def __init__(self, genotype: BenchmarkGenotype, channels: int, **kwargs):
         super().__init__(**kwargs)
-        self.operations = {
+        operations = {
             edge: _operation(name, channels) for edge, name in zip(EDGES, genotype.ops, strict=True) if name != "none"
         }
+        self.operations = MappingProxyType(operations)  # Keras saves no dictionary with such keys; it saves the list
         self.layers = list(self.operations.values())
 
     def build(self, input_shape):
