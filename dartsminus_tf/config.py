@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.yaml_text import dump_yaml, parse_yaml
+from safeguards.yaml_text import dump_yaml, parse_yaml
 
 Positive = Annotated[int, Field(gt=0, le=10**7)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -412,7 +412,7 @@ def load_yaml(path: Path) -> dict:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageError(f"Cannot read config file ({reason}). Received: {path}") from None
-    tree = parse_yaml(text, str(path))
+    tree = _plain_yaml(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -420,12 +420,20 @@ def load_yaml(path: Path) -> dict:
     return tree
 
 
+def _plain_yaml(text: str, what: str) -> Any:
+    """The value that `text` spells; UsageError, which calls it `what`, where it is not plain YAML."""
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{what} is not valid YAML: {error}") from None
+
+
 def _parse_override(text: str) -> dict:
     key, equals, value = text.partition("=")
     names = [name.strip() for name in key.split(".")]
     if not equals or not all(names) or len(names) > 20:
         raise UsageError(f"An override has the form key.subkey=value. Received: {text[:200]!r}")
-    tree: Any = parse_yaml(value, f"The value of override {key[:200]!r}")
+    tree: Any = _plain_yaml(value, f"The value of override {key[:200]!r}")
     for name in reversed(names):
         tree = {name: tree}
     return tree

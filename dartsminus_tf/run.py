@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from dartsminus_tf.config import Strict, dump_config, load_yaml
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run_lock import RunLock
+from safeguards.run_lock import InUse, RunLock
 
 PACKAGES = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -105,13 +105,15 @@ class RunDirectory:
                     leftover.unlink()
             write_atomically(self.path / "config.yaml", dump_config(self.config))
             write_atomically(self.path / "versions.json", readable_json(versions()))
+        except InUse as reason:
+            raise UsageError(f"model_dir is {reason}. Received: {self.path}") from None
         except OSError as error:
             raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
         return self
 
     def close(self) -> None:
         """Let other processes in."""
-        self._lock.release()
+        self._lock.close()
 
     def __enter__(self) -> "RunDirectory":
         return self.open()

@@ -1,9 +1,6 @@
 """A training that stops after any step when asked to, saves every few minutes, and survives broken checkpoints."""
 
 import re
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,33 +9,9 @@ import tensorflow as tf
 from official.core import base_trainer
 
 from detection.errors import DetectionError, Stopped
+from safeguards.signals import StopRequest
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
-
-
-class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets `requested`; a second SIGINT interrupts at once."""
-
-    def __init__(self):
-        self.requested = False
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        return self
-
-    def __exit__(self, *error) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not self.requested:
-            print("\nstopping after this step (Ctrl-C again: at once)", file=sys.stderr, flush=True)
-        self.requested = True
 
 
 class StoppableTrainer(base_trainer.Trainer):

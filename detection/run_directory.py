@@ -1,7 +1,9 @@
 """The run directory: whose it is, and what a finished run leaves there."""
 
+import contextlib
 import csv
 import os
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,28 @@ import yaml
 
 from detection import atomic_files
 from detection.errors import DetectionError
-from detection.yaml_text import dump_yaml
+from safeguards.run_lock import InUse, RunLock
+from safeguards.yaml_text import dump_yaml
 
 _PARAMS = "params.yaml"
 # A run may be made longer, or go on with other devices; anything else is another run.
 _FREE_KEYS = ("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus")
+
+
+@contextlib.contextmanager
+def locked(model_dir: str) -> Iterator[None]:
+    """Holds `model_dir` (which exists) for this process.
+
+    Raises:
+      DetectionError: another process is at work there.
+    """
+    lock = RunLock(Path(model_dir))
+    try:
+        lock.acquire()
+    except InUse as reason:
+        raise DetectionError(f"--model_dir is {reason}. Received: {model_dir!r}") from None
+    with contextlib.closing(lock):
+        yield
 
 
 def saved_params(model_dir: str) -> dict | None:
@@ -74,7 +93,7 @@ def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def save_params(model_dir: str, params: dict) -> None:
     """Writes params.yaml, the sign that the directory belongs to this config."""
-    atomic_files.write_text(Path(model_dir) / _PARAMS, dump_yaml(params))
+    atomic_files.write_text(Path(model_dir) / _PARAMS, dump_yaml(params, sort_keys=True))
 
 
 class MetricsFile:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detection.errors import DetectionError
-from detection.yaml_text import parse_yaml
+from safeguards.yaml_text import parse_yaml
 
 # `key=value` up to the next comma outside brackets and quotes.
 _PAIR = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=\s*(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[^,\[]*)\s*(?:,|$)")
@@ -42,7 +42,7 @@ def _read_yaml(path: str) -> dict:
     except OSError as error:
         raise DetectionError(f"--config_file cannot be read ({error.strerror}). Received: {path!r}") from None
     except ValueError as error:
-        raise DetectionError(f"--config_file must be YAML ({str(error)[:500]}). Received: {path!r}") from None
+        raise DetectionError(f"--config_file must be YAML ({error}). Received: {path!r}") from None
     if not isinstance(loaded, dict):
         raise DetectionError(f"--config_file must hold a mapping. Received: {type(loaded).__name__} in {path!r}")
     return _with_floats(loaded)

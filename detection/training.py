@@ -13,7 +13,7 @@ from official.common import distribute_utils
 from official.core import config_definitions as cfg
 from official.core import task_factory, train_lib
 
-from detection import atomic_files, experiment, interruption, report, run_directory, run_lock
+from detection import atomic_files, experiment, interruption, report, run_directory
 from detection import optimizer as optimizer_lib
 from detection import task as _task  # noqa: F401  registers the task for our config
 from detection.errors import DetectionError
@@ -51,7 +51,7 @@ def run(
     """
     for folder in (model_dir, output_dir):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    with run_lock.locked(model_dir), interruption.StopRequest() as stop:
+    with run_directory.locked(model_dir), interruption.StopRequest() as stop:
         return _run(params, model_dir, mode, output_dir, threshold, stop, quiet)
 
 

@@ -13,9 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "dartsminus_tf"
 ROOMS = [
     "errors",
     "runtime",
-    "yaml_text",
     "config",
-    "run_lock",
     "run",
     "tables",
     "data",

@@ -61,9 +61,7 @@ def test_a_finished_run_is_left_alone(search_run, tiny_config):
 def test_two_processes_cannot_share_a_directory(tiny_config, tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path, tiny_config):
-        code = (
-            f"from pathlib import Path; from dartsminus_tf.run_lock import RunLock; RunLock(Path('{path}')).acquire()"
-        )
+        code = f"from pathlib import Path; from safeguards.run_lock import RunLock; RunLock(Path('{path}')).acquire()"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert f"in use by process {os.getpid()} on" in other.stderr
         with pytest.raises(UsageError, match="in use by process"):

@@ -34,7 +34,8 @@ def run_overrides() -> list[str]:
 def run_command(main: Callable[[], None]) -> None:
     """Run `main` under absl. A UsageError or a wrong flag prints one line and exits with 2.
 
-    Ctrl-C and SIGTERM exit with 0 once the run is saved, or at once where there is nothing to save; see `loop.signals`.
+    Ctrl-C and SIGTERM exit with 0 once the run is saved, or at once where there is nothing to save; see
+    `safeguards.signals`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGTERM, signal.default_int_handler)

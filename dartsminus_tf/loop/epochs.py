@@ -18,7 +18,7 @@ from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints, Position, state_variables, to_array
 from dartsminus_tf.loop.faults import MOST_STEPS_BACK, NonFiniteLoss, check_finite, data_faults
 from dartsminus_tf.loop.reporting import progress_bar
-from dartsminus_tf.loop.signals import StopRequest
+from safeguards.signals import StopRequest
 
 SCORE = "val_accuracy"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import detection
+import safeguards
 
-FILES = sorted(Path(detection.__file__).parent.rglob("*.py"))
+FILES = sorted(path for package in (detection, safeguards) for path in Path(package.__file__).parent.rglob("*.py"))
 
 
 def imported_packages(source: str) -> set[str]:

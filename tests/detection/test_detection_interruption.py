@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from detection import interruption, run_lock
+from detection import interruption, run_directory
 from detection.errors import DetectionError
 from tests.detection.conftest import REPOSITORY
 
@@ -59,9 +59,10 @@ def test_no_whole_checkpoint_is_no_silent_new_start(tmp_path):
 
 
 def test_one_process_at_a_time(tmp_path):
-    with run_lock.locked(str(tmp_path)), pytest.raises(DetectionError, match=f"in use by process {os.getpid()} on"):
-        run_lock.locked(str(tmp_path)).__enter__()
-    with run_lock.locked(str(tmp_path)):
+    holder = f"in use by process {os.getpid()} on"
+    with run_directory.locked(str(tmp_path)), pytest.raises(DetectionError, match=holder):
+        run_directory.locked(str(tmp_path)).__enter__()
+    with run_directory.locked(str(tmp_path)):
         pass
 
 

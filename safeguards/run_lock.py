@@ -8,9 +8,11 @@ import os
 import platform
 from pathlib import Path
 
-from dartsminus_tf.errors import UsageError
-
 NAME = ".lock"
+
+
+class InUse(Exception):
+    """Another process, or another run of this one, holds the lock; the message is "in use by ..."."""
 
 
 class RunLock:
@@ -28,7 +30,7 @@ class RunLock:
         """Take the lock; nothing happens where this object holds it.
 
         Raises:
-            UsageError: where another process, or another run of this one, holds it.
+            InUse: where another process, or another run of this one, holds it.
         """
         if self._file is not None:
             return
@@ -38,12 +40,12 @@ class RunLock:
         except OSError:
             holder = os.read(file, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(file)
-            raise UsageError(f"model_dir is in use by {holder}. Received: {self.path.parent}") from None
+            raise InUse(f"in use by {holder}") from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
         self._file = file
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let it go; nothing happens where it is not held."""
         if self._file is not None:
             os.close(self._file)

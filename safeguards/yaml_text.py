@@ -1,10 +1,8 @@
-"""YAML of untrusted origin: plain data of reasonable size and depth, or one line that says why not."""
+"""YAML of untrusted origin: plain data of reasonable size and depth."""
 
 from typing import Any
 
 import yaml
-
-from dartsminus_tf.errors import UsageError
 
 MOST_CHARACTERS, MOST_LEVELS, LARGEST_INTEGER = 10**6, 50, 2**63
 # PyYAML lets the errors of the constructors behind its tags through.
@@ -27,15 +25,15 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def parse_yaml(text: str, what: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """The value that `text` spells: None, booleans, numbers, text, lists and mappings of them.
 
     Args:
         text: at most a million characters.
-        what: for the error, such as "config.yaml" or "The value of override 'epochs'".
 
     Raises:
-        UsageError: where it is no YAML, uses a tag or an alias, or is too large or too deep.
+        ValueError: one line of at most 500 characters, where it is no YAML, uses a tag or an alias, or is too large
+            or too deep.
     """
     try:
         if len(text) > MOST_CHARACTERS:
@@ -44,13 +42,13 @@ def parse_yaml(text: str, what: str) -> Any:
         tree = yaml.load(text, _PlainLoader)
         _check(tree)
     except _ERRORS as error:
-        raise UsageError(f"{what} is not valid YAML: {' '.join(str(error).split())[:500]}") from None
+        raise ValueError(" ".join(str(error).split())[:500]) from None
     return tree
 
 
-def dump_yaml(tree: dict) -> str:
-    """`tree` as text, its keys in their order."""
-    return yaml.dump(tree, Dumper=_PlainDumper, sort_keys=False)
+def dump_yaml(tree: dict, sort_keys: bool = False) -> str:
+    """`tree` as text, its keys in their order or sorted."""
+    return yaml.dump(tree, Dumper=_PlainDumper, sort_keys=sort_keys)
 
 
 def _check_brackets(text: str) -> None:
