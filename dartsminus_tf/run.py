@@ -12,6 +12,7 @@ import io
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -151,6 +152,16 @@ class RunDirectory:
         write_atomically(self.path / name, readable_json(value))
 
 
+def csv_text(rows: Sequence[dict]) -> str:
+    """`rows` as CSV; columns are those of the first row and whatever later ones add. None is an empty field."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 class MetricsTable:
     """`metrics.csv`: one row an epoch. Rows of epochs that are to be run again are dropped when it is opened."""
 
@@ -173,12 +184,7 @@ class MetricsTable:
     def append(self, row: dict) -> None:
         """Add the row of one epoch, in place of any of it or of later ones."""
         self.rows = [before for before in self.rows if int(before["epoch"]) < row["epoch"]] + [row]
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_atomically(self.path, text.getvalue())
+        write_atomically(self.path, csv_text(self.rows))
 
 
 def _without_runtime(tree: dict) -> dict:

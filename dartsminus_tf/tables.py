@@ -1,25 +1,18 @@
 """Tables as CSV files and as Markdown."""
 
-import csv
-import io
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dartsminus_tf.run import write_atomically
+from dartsminus_tf.run import csv_text, write_atomically
 
 Row = dict[str, object]
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
-    """Write `rows`, whose columns are those of the first row and whatever later ones add; None is an empty field."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
+    """Write `rows` as CSV (see `run.csv_text`), making the directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue())
+    write_atomically(path, csv_text(rows))
     return path
 
 

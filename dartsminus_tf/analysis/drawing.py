@@ -69,12 +69,12 @@ def draw_graph(graph: CellGraph):
 
 
 def draw_strip(graph: CellGraph):
-    """The figure of a chain of layers: one block a layer, as high as it is wide in the network's own terms."""
+    """The figure of a chain of layers: one block a layer."""
     names = [name for _, _, name in graph.edges]
-    figure, (axis,) = new_figure(1, 1, WIDTH, 3.2)
+    figure, (axis,) = new_figure(1, 1, WIDTH, 1.9)
     axis.set_axis_off()
     axis.set_xlim(-0.8, len(names) - 0.2)
-    axis.set_ylim(-0.6, 2.6)
+    axis.set_ylim(-0.6, 2.4)
     for index, (_, target, name) in enumerate(graph.edges):
         box = {"boxstyle": "round,pad=0.3", "facecolor": operation_color(name, names), "edgecolor": "none"}
         axis.text(

@@ -33,7 +33,7 @@ def operation_color(name: str, names: Sequence[str]) -> str:
     """The colour of operation `name`; one that is not of the cell spaces gets its own among those of `names`."""
     if name in OPERATION_COLORS:
         return OPERATION_COLORS[name]
-    others = [other for other in names if other not in OPERATION_COLORS]
+    others = [other for other in dict.fromkeys(names) if other not in OPERATION_COLORS]
     return _OTHERS[others.index(name) % len(_OTHERS)]
 
 

@@ -3,9 +3,8 @@
 from absl import flags
 
 from dartsminus_tf.analysis import modes
-from dartsminus_tf.cli.command import define_run_flags, run_command
+from dartsminus_tf.cli.command import configure_runtime, define_run_flags, run_command
 from dartsminus_tf.cli.search import define_table_flag, parse_seeds, search_overrides
-from dartsminus_tf.runtime import configure
 
 
 def main() -> None:
@@ -19,12 +18,7 @@ def main() -> None:
         overrides=search_overrides(values),
         seeds=parse_seeds(values.seeds),
     )
-    runtime = request.settings.runtime
-    configure(
-        deterministic=runtime.deterministic,
-        inter_op_threads=runtime.inter_op_threads,
-        intra_op_threads=runtime.intra_op_threads,
-    )
+    configure_runtime(request.settings.runtime)
     print(modes.run(request))
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from absl import app, flags
 from absl import logging as absl_logging
 
-from dartsminus_tf.config import split_overrides
+from dartsminus_tf.config import RuntimeConfig, split_overrides
 from dartsminus_tf.errors import Stopped, UsageError
+from dartsminus_tf.runtime import configure
 
 EXIT_USAGE = 2
 
@@ -29,6 +30,15 @@ def define_run_flags(default_model_dir: str) -> None:
 def run_overrides() -> list[str]:
     """The overrides that the flags of `define_run_flags` mean."""
     return split_overrides(flags.FLAGS.params_override) + ["runtime.verbose=0"] * flags.FLAGS.quiet
+
+
+def configure_runtime(config: RuntimeConfig) -> None:
+    """Set TensorFlow up as `config` says; comes before any other use of it."""
+    configure(
+        deterministic=config.deterministic,
+        inter_op_threads=config.inter_op_threads,
+        intra_op_threads=config.intra_op_threads,
+    )
 
 
 def run_command(main: Callable[[], None]) -> None:

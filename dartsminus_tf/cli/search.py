@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from dartsminus_tf.cli.command import define_run_flags, run_command, run_overrides
+from dartsminus_tf.cli.command import configure_runtime, define_run_flags, run_command, run_overrides
 from dartsminus_tf.config import SearchConfig, load_config
 from dartsminus_tf.errors import UsageError
-from dartsminus_tf.runtime import configure
 
 
 def parse_seeds(texts: Sequence[str]) -> list[int]:
@@ -45,12 +44,7 @@ def main() -> None:
     values = flags.FLAGS
     config = load_config(SearchConfig, values.config_file, search_overrides(values))
     seeds = None if values.seeds is None else parse_seeds(values.seeds)
-    runtime = config.runtime
-    configure(
-        deterministic=runtime.deterministic,
-        inter_op_threads=runtime.inter_op_threads,
-        intra_op_threads=runtime.intra_op_threads,
-    )
+    configure_runtime(config.runtime)
     if seeds is not None:
         from dartsminus_tf.search.seeds import run_seeds
         from dartsminus_tf.tables import markdown

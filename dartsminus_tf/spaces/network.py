@@ -33,6 +33,17 @@ def build_network(
     return genotype.build_network(num_classes=num_classes, **given, **options)
 
 
+def check_fixed(family: str, **options: tuple) -> None:
+    """Refuse options that networks of `family` do not have: {name: (value, the only value)}.
+
+    Raises:
+        UsageError: naming the first that has another value.
+    """
+    for name, (value, only) in options.items():
+        if value != only:
+            raise UsageError(f"In networks of {family} {name} is always {only!r}. Received: {value!r}")
+
+
 class DerivedNetwork(keras.Model):
     """Base of every derived network: `model(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
 
@@ -69,6 +80,18 @@ class DerivedNetwork(keras.Model):
     def backbone_variables(self) -> list[keras.Variable]:
         """The variables that `features` uses: all but those of the classifier and the auxiliary head."""
         raise NotImplementedError
+
+    def build_drop_path(self, rate: float) -> None:
+        """Create `drop_path_rate`, started at `rate`; 0 leaves drop path out."""
+        if rate:
+            self.drop_path_rate = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(rate),
+                trainable=False,
+                name="drop_path_rate",
+                dtype="float32",
+                autocast=False,
+            )
 
     @classmethod
     def from_config(cls, config):

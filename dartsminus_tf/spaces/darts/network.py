@@ -180,16 +180,7 @@ class Network(DerivedNetwork):
         if self.auxiliary_head is not None:
             sides = [size and size // (4 * self.cell_stride) for size in self.image_size]
             self.auxiliary_head.build((None, *sides, self._output_channels(self._auxiliary_cell)))
-        if self.initial_drop_path:
-            start = keras.initializers.Constant(self.initial_drop_path)
-            self.drop_path_rate = self.add_weight(
-                shape=(),
-                initializer=start,
-                trainable=False,
-                name="drop_path_rate",
-                dtype="float32",
-                autocast=False,
-            )
+        self.build_drop_path(self.initial_drop_path)
 
     @property
     def _auxiliary_cell(self) -> int:

@@ -9,7 +9,7 @@ from dartsminus_tf.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.plan import LEVEL_STAGES, STEM, WIDTHS, plan_network
-from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.spaces.network import DerivedNetwork, check_fixed
 
 
 def build_network(
@@ -36,10 +36,7 @@ def build_network(
     Raises:
         UsageError: on options that make no network.
     """
-    fixed = {"stem": (stem, "imagenet"), "auxiliary": (auxiliary, False)}
-    for name, (value, only) in fixed.items():
-        if value != only:
-            raise UsageError(f"In networks of space mobilenet {name} is always {only!r}. Received: {value!r}")
+    check_fixed("space mobilenet", stem=(stem, "imagenet"), auxiliary=(auxiliary, False))
     depth = sum(genotype.depths)
     if layers not in (None, depth):
         raise UsageError(f"layers must be the genotype's own {depth}, or left out. Received: {layers}")
@@ -102,15 +99,7 @@ class MobileNetwork(DerivedNetwork):
             if block is not None:
                 block.build((None, None, None, layer.in_channels))
         self.head.build((None, None, None, self.plan.layers[-1].channels))
-        if self.initial_drop_path:
-            self.drop_path_rate = self.add_weight(
-                shape=(),
-                initializer=keras.initializers.Constant(self.initial_drop_path),
-                trainable=False,
-                name="drop_path_rate",
-                dtype="float32",
-                autocast=False,
-            )
+        self.build_drop_path(self.initial_drop_path)
 
     def _outputs(self, x, training, drop_path=None) -> list[tf.Tensor]:
         """The outputs of all layers for images [N, H, W, 3]."""

@@ -5,11 +5,10 @@ from types import MappingProxyType
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops.layers import ConvNorm, Identity, Pool
 from dartsminus_tf.spaces.nasbench201.genotype import EDGES, NODES, BenchmarkGenotype
 from dartsminus_tf.spaces.nasbench201.skeleton import Skeleton
-from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.spaces.network import DerivedNetwork, check_fixed
 
 
 def build_network(
@@ -33,10 +32,7 @@ def build_network(
     Raises:
         UsageError: on a stem, auxiliary head or drop path that the benchmark lacks, or numbers that make no network.
     """
-    fixed = {"stem": (stem, "cifar"), "auxiliary": (auxiliary, False), "drop_path": (drop_path, 0.0)}
-    for name, (value, only) in fixed.items():
-        if value != only:
-            raise UsageError(f"In networks of NAS-Bench-201 {name} is always {only!r}. Received: {value!r}")
+    check_fixed("NAS-Bench-201", stem=(stem, "cifar"), auxiliary=(auxiliary, False), drop_path=(drop_path, 0.0))
     return BenchmarkNetwork(genotype, channels, layers, num_classes)
 
 
