@@ -8,6 +8,7 @@ import tensorflow as tf
 from official.core import task_factory
 from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
+from tiny_config import tiny_config
 
 from detection import coco_metrics, coco_records, experiment, samples
 from detection import task as _task  # noqa: F401  registers the task
@@ -58,23 +59,14 @@ def test_a_file_cut_short_or_of_noise_is_counted(coco_folder, tmp_path):
 def build(folder, saved_model, split="val", **data):
     """The task on one prepared split of the three-image folder, for training and for evaluation."""
     read = {"input_path": str(folder / f"{split}*.tfrecord")} | data
-    params = experiment.build_experiment(
-        {
-            "task": {
-                "annotation_file": str(folder / f"instances_{split}.json"),
-                "model": {
-                    "num_classes": 8,
-                    "input_size": [64, 64, 3],
-                    "max_level": 5,
-                    "backbone": {"dartsminus": {"saved_model": saved_model}},
-                    "decoder": {"fpn": {"num_filters": 8}},
-                    "head": {"num_convs": 1, "num_filters": 8},
-                },
-                "train_data": read | {"global_batch_size": 1, "shuffle_buffer_size": 1},
-                "validation_data": read | {"global_batch_size": 1},
-            }
-        }
-    )
+    tree = tiny_config(saved_model)
+    tree["task"]["model"]["num_classes"] = 8
+    tree["task"] |= {
+        "annotation_file": str(folder / f"instances_{split}.json"),
+        "train_data": read | {"global_batch_size": 1, "shuffle_buffer_size": 1},
+        "validation_data": read | {"global_batch_size": 1},
+    }
+    params = experiment.build_experiment(tree)
     return params, task_factory.get_task(params.task)
 
 

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from tiny_config import tiny_config
 
 from detection.cli import detect, prepare_coco
 
@@ -30,27 +31,14 @@ def refused(capsys, run, arguments) -> str:
 @pytest.fixture
 def config(tmp_path, digit_records, tiny_backbone):
     """Path of a run config small enough for a test, on 64-pixel images."""
-    tree = {
-        "task": {
-            "annotation_file": str(digit_records / "instances_val.json"),
-            "model": {
-                "num_classes": 11,
-                "input_size": [64, 64, 3],
-                "max_level": 5,
-                "backbone": {"dartsminus": {"saved_model": tiny_backbone}},
-                "decoder": {"fpn": {"num_filters": 8}},
-                "head": {"num_convs": 1, "num_filters": 8},
-                # At the fresh head's score of about 0.01 everything is below 0.05, and there would be
-                # nothing to see.
-                "detection_generator": {"pre_nms_top_k": 50, "pre_nms_score_threshold": 0.0},
-            },
-            "train_data": {"input_path": str(digit_records / "train*.tfrecord"), "global_batch_size": 4},
-            "validation_data": {"input_path": str(digit_records / "val*.tfrecord"), "global_batch_size": 3},
-        },
-        "trainer": {"train_steps": 3, "steps_per_loop": 1, "summary_interval": 1}
+    tree = tiny_config(tiny_backbone, digit_records)
+    # At the fresh head's score of about 0.01 everything is below 0.05, and there would be nothing to see.
+    tree["task"]["model"]["detection_generator"] = {"pre_nms_top_k": 50, "pre_nms_score_threshold": 0.0}
+    tree["trainer"] = (
+        {"train_steps": 3, "steps_per_loop": 1, "summary_interval": 1}
         | {"validation_interval": 3, "checkpoint_interval": 1}
-        | {"optimizer_config": {"ema": {"average_decay": 0.9}}},
-    }
+        | {"optimizer_config": {"ema": {"average_decay": 0.9}}}
+    )
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
     return str(path)

@@ -5,40 +5,28 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from official.core import task_factory
+from tiny_config import tiny_config
 
 from detection import backbone as backbone_lib
 from detection import experiment, manifest, optimizer, stages
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
 
-SIZE = 64
 RATE = 0.2  # of the step that most tests take
 
 
 def settings(saved_model, backbone=(), trainer=(), runtime=(), batch=4, rate=RATE, kind="sgd"):
-    head = {"num_convs": 1, "num_filters": 8}
-    return {
-        "task": {
-            "model": {
-                "num_classes": 11,
-                "input_size": [SIZE, SIZE, 3],
-                "max_level": 5,
-                "backbone": {"dartsminus": {"saved_model": saved_model} | dict(backbone)},
-                "decoder": {"fpn": {"num_filters": 8}},
-                "head": head,
-            },
-            "train_data": {"global_batch_size": batch},
-            "losses": {"l2_weight_decay": 0.0},
-        },
-        "trainer": {
-            "optimizer_config": {
-                "optimizer": {"type": kind, kind: dict(trainer)},
-                "learning_rate": {"type": "constant", "constant": {"learning_rate": rate}},
-                "warmup": {"type": None},
-            }
-        },
-        "runtime": dict(runtime),
+    tree = tiny_config(saved_model)
+    tree["task"]["model"]["backbone"]["dartsminus"] |= dict(backbone)
+    tree["task"] |= {"train_data": {"global_batch_size": batch}, "losses": {"l2_weight_decay": 0.0}}
+    tree["trainer"] = {
+        "optimizer_config": {
+            "optimizer": {"type": kind, kind: dict(trainer)},
+            "learning_rate": {"type": "constant", "constant": {"learning_rate": rate}},
+            "warmup": {"type": None},
+        }
     }
+    return tree | {"runtime": dict(runtime)}
 
 
 class OneStep:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from tiny_config import tiny_config
 
 from detection import interruption, run_directory
 from detection.errors import DetectionError
@@ -74,20 +75,7 @@ def start(config, model_dir, *overrides):
 
 def settings(tiny_backbone, digit_records, folder):
     path = folder / "config.yaml"
-    tree = {
-        "task": {
-            "annotation_file": str(digit_records / "instances_val.json"),
-            "model": {
-                "num_classes": 11,
-                "input_size": [64, 64, 3],
-                "max_level": 5,
-                "backbone": {"dartsminus": {"saved_model": tiny_backbone}},
-                "decoder": {"fpn": {"num_filters": 8}},
-                "head": {"num_convs": 1, "num_filters": 8},
-            },
-            "train_data": {"input_path": str(digit_records / "train*.tfrecord"), "global_batch_size": 4},
-            "validation_data": {"input_path": str(digit_records / "val*.tfrecord"), "global_batch_size": 3},
-        },
+    tree = tiny_config(tiny_backbone, digit_records) | {
         "trainer": {"train_steps": 4000, "steps_per_loop": 100, "summary_interval": 100}
         | {"validation_interval": 4000, "checkpoint_interval": 4000},
     }

@@ -10,6 +10,8 @@ from official.core import task_factory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+from tiny_config import tiny_config
+
 import dartsminus_tf as dm
 from detection import experiment
 
@@ -32,23 +34,10 @@ def export(tmp_path_factory) -> str:
 def test_the_first_loss_is_that_of_native_layers(export, digit_records):
     import detection_backbones
 
-    params = experiment.build_experiment(
-        {
-            "task": {
-                "annotation_file": str(digit_records / "instances_val.json"),
-                "model": {
-                    "num_classes": 11,
-                    "input_size": [64, 64, 3],
-                    "max_level": 5,
-                    "backbone": {"dartsminus": {"saved_model": export, "freeze_batch_norm": False}},
-                    "decoder": {"fpn": {"num_filters": 8}},
-                    "head": {"num_convs": 1, "num_filters": 8},
-                },
-                "losses": {"l2_weight_decay": 0.01},
-                "train_data": {"input_path": str(digit_records / "train*.tfrecord"), "global_batch_size": 4},
-            }
-        }
-    )
+    tree = tiny_config(export, digit_records)
+    tree["task"]["model"]["backbone"]["dartsminus"]["freeze_batch_norm"] = False
+    tree["task"]["losses"] = {"l2_weight_decay": 0.01}
+    params = experiment.build_experiment(tree)
     ours, native = (candidate.model for candidate in detection_backbones.native_pair(params))
     images = tf.random.stateless_normal([2, 64, 64, 3], [0, 1])
     for level, feature in ours.backbone(images, training=False).items():
