@@ -1,61 +1,41 @@
-"""The search step of dartsminus_tf beside a plain PyTorch supernet: seconds a step, start-up, memory.
+"""Our step beside a plain PyTorch step: seconds a step, start-up, memory.
 
-    python benchmarks/step_time.py --size=small            C=8, L=4, batch 16
-    python benchmarks/step_time.py --size=paper            C=16, L=8, batch 64
+    python benchmarks/step_time.py --size=small            the search: C=8, L=4, batch 16
+    python benchmarks/step_time.py --size=paper            the search: C=16, L=8, batch 64
+    python benchmarks/step_time.py --size=train_small      training of a derived network: C=16, L=8, batch 64
+    python benchmarks/step_time.py --size=train_paper      training of a derived network: C=36, L=20, batch 96
     ... --json                                             one JSON line, last
 
-Each side runs in a process of its own on all cores and waits while the other works; steps alternate, so that a change
-in the machine's speed meets both. Needs the `[bench]` extra (torch).
+Each side runs in a process of its own on all cores and waits while the other works; their steps alternate. Needs the
+`[bench]` extra (torch).
 """
 
 import argparse
 import json
 import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-SIZES = {"small": (8, 4, 16), "paper": (16, 8, 64)}
-HERE = Path(__file__).resolve().parent
+from sides import Worker
 
-
-class Worker:
-    """One side in its own process; `step()` runs one search step there and returns its seconds."""
-
-    def __init__(self, side: str, size: str):
-        start = time.perf_counter()
-        command = [sys.executable, str(HERE / "step_worker.py"), side, *map(str, SIZES[size])]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._read()
-        self.first_step_seconds = time.perf_counter() - start
-
-    def step(self) -> float:
-        return self._ask("step")["seconds"]
-
-    def stop(self) -> int:
-        """End the process; returns its peak resident memory in bytes."""
-        peak = self._ask("stop")["peak_rss_bytes"]
-        self.process.wait()
-        return peak
-
-    def _ask(self, word: str) -> dict:
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"a benchmark process ended with code {self.process.wait()}")
-        return json.loads(line)
+# size: (what, settings of a side, counted steps)
+SIZES = {
+    "small": ("search", {"channels": 8, "layers": 4, "batch": 16}, 15),
+    "paper": ("search", {"channels": 16, "layers": 8, "batch": 64}, 4),
+    "train_small": ("train", {"channels": 16, "layers": 8, "batch": 64}, 8),
+    "train_paper": ("train", {"channels": 36, "layers": 20, "batch": 96}, 3),
+}
+ROWS = (
+    ("step_seconds", "median step, s", 1),
+    ("first_step_seconds", "first step done, s", 1),
+    ("peak_rss_bytes", "peak memory, GB", 1e9),
+)
 
 
-def measure(size: str, steps: int) -> dict:
-    """Alternate `steps` steps of both sides after one warm-up step each."""
-    workers = {side: Worker(side, size) for side in ("ours", "torch")}
+def measure(size: str, steps: int | None = None) -> dict:
+    """Alternate `steps` counted steps of both sides after one warm-up step each; {"ours": ..., "torch": ...}."""
+    what, settings, usual_steps = SIZES[size]
+    workers = {side: Worker(f"{side}_{what}", **settings) for side in ("ours", "torch")}
     seconds = {side: [] for side in workers}
-    for number in range(steps + 1):
+    for number in range((steps or usual_steps) + 1):
         for side, worker in workers.items():
             taken = worker.step()
             if number:
@@ -73,17 +53,13 @@ def measure(size: str, steps: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--steps", type=int, default=None, help="counted steps of each side (small: 15, paper: 4)")
+    parser.add_argument("--steps", type=int, default=None, help="counted steps of each side")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    sides = measure(arguments.size, arguments.steps or {"small": 15, "paper": 4}[arguments.size])
+    sides = measure(arguments.size, arguments.steps)
     ours, torch = sides["ours"], sides["torch"]
     print(f"{arguments.size:<24}{'ours':>12}{'PyTorch':>12}{'ratio':>9}")
-    for name, label, unit in (
-        ("step_seconds", "median step, s", 1),
-        ("first_step_seconds", "first step done, s", 1),
-        ("peak_rss_bytes", "peak memory, GB", 1e9),
-    ):
+    for name, label, unit in ROWS:
         a, b = ours[name] / unit, torch[name] / unit
         print(f"{label:<24}{a:>12.3f}{b:>12.3f}{b / a:>9.2f}")
     if arguments.json:

@@ -7,6 +7,7 @@ edges, one `backward` of the whole loss for each of the two optimizers.
 import torch
 from torch import nn
 from torch.nn import functional
+from torch_operations import operation, preprocess
 
 PRIMITIVES = (
     "none",
@@ -21,61 +22,11 @@ PRIMITIVES = (
 NODES = 4
 
 
-class Zero(nn.Module):
-    def __init__(self, stride):
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, x):
-        return x.mul(0.0) if self.stride == 1 else x[:, :, :: self.stride, :: self.stride].mul(0.0)
-
-
-class FactorizedReduce(nn.Module):
-    def __init__(self, c_in, c_out):
-        super().__init__()
-        self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
-        self.bn = nn.BatchNorm2d(c_out, affine=False)
-
-    def forward(self, x):
-        x = functional.relu(x)
-        return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))
-
-
-def relu_conv_norm(c_in, c_out):
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out, affine=False))
-
-
-def separable(c, kernel, stride, dilation):
-    padding = dilation * (kernel // 2)
-    return [
-        nn.ReLU(),
-        nn.Conv2d(c, c, kernel, stride, padding, dilation, groups=c, bias=False),
-        nn.Conv2d(c, c, 1, bias=False),
-        nn.BatchNorm2d(c, affine=False),
-    ]
-
-
-def operation(name, c, stride):
-    if name == "none":
-        return Zero(stride)
-    if name == "skip_connect":
-        return nn.Identity() if stride == 1 else FactorizedReduce(c, c)
-    if name.endswith("pool_3x3"):
-        average = nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-        pool = nn.MaxPool2d(3, stride, 1) if name.startswith("max") else average
-        return nn.Sequential(pool, nn.BatchNorm2d(c, affine=False))
-    kernel = int(name[-1])
-    if name.startswith("sep"):
-        return nn.Sequential(*separable(c, kernel, stride, 1), *separable(c, kernel, 1, 1))
-    return nn.Sequential(*separable(c, kernel, stride, 2))
-
-
 class MixedOp(nn.Module):
     def __init__(self, c, stride):
         super().__init__()
-        self.operations = nn.ModuleList(operation(name, c, stride) for name in PRIMITIVES)
-        self.auxiliary = operation("skip_connect", c, stride)
+        self.operations = nn.ModuleList(operation(name, c, stride, affine=False) for name in PRIMITIVES)
+        self.auxiliary = operation("skip_connect", c, stride, affine=False)
 
     def forward(self, x, weights, beta):
         return sum(w * op(x) for w, op in zip(weights, self.operations, strict=True)) + beta * self.auxiliary(x)
@@ -85,8 +36,7 @@ class Cell(nn.Module):
     def __init__(self, c_older, c_newer, c, reduction, reduction_before):
         super().__init__()
         self.reduction = reduction
-        self.preprocess0 = FactorizedReduce(c_older, c) if reduction_before else relu_conv_norm(c_older, c)
-        self.preprocess1 = relu_conv_norm(c_newer, c)
+        self.preprocess0, self.preprocess1 = preprocess(c_older, c_newer, c, reduction_before, affine=False)
         self.edges = nn.ModuleList(
             MixedOp(c, 2 if reduction and source < 2 else 1) for node in range(NODES) for source in range(node + 2)
         )

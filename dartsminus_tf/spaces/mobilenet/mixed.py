@@ -15,9 +15,9 @@ import tensorflow as tf
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import uniform_fan_in
 from dartsminus_tf.ops.norm import MOMENTUM, normalise_batch, normalise_moving, update_moving
+from dartsminus_tf.ops.recompute import recomputed
 from dartsminus_tf.spaces.mobilenet.genotype import EXPANSIONS, KERNELS
 from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
-from dartsminus_tf.spaces.mobilenet.remat import recomputed
 
 CANDIDATES = len(KERNELS) * len(EXPANSIONS)
 
@@ -92,7 +92,7 @@ class MobileLayer(keras.layers.Layer):
         if self.plan.has_skip:
             carried = tf.reduce_sum(weights) + (beta if self.auxiliary else 0.0)
             addends.append(x * tf.cast(carried, x.dtype))
-        return tf.add_n(addends), means[0], variances[0], means[1], variances[1]
+        return [tf.add_n(addends), means[0], variances[0], means[1], variances[1]]
 
 
 class Norms:
