@@ -17,6 +17,7 @@ from safeguards.yaml_text import dump_yaml, parse_yaml
 Positive = Annotated[int, Field(gt=0, le=10**7)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -247,7 +248,7 @@ class SearchConfig(Strict):
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         flops: what the network that is found should cost (space mobilenet).
         rematerialize: less memory for more time, with the same numbers (space mobilenet).
-        precision: of activations; mixed_bfloat16 keeps weights, alpha and statistics in float32 (space mobilenet).
+        precision: of activations; the mixed ones keep weights, alpha and statistics in float32 (space mobilenet).
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -268,7 +269,7 @@ class SearchConfig(Strict):
     early_stop: EarlyStopConfig | None = None
     flops: FlopsConfig | None = None
     rematerialize: bool = False
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Precision = "float32"
     beta: BetaConfig = BetaConfig()
     weights: WeightsConfig = WeightsConfig()
     alpha: AdamConfig = AdamConfig()
@@ -281,6 +282,8 @@ class SearchConfig(Strict):
         for name in ("flops", "rematerialize", "precision"):
             if self.space != "mobilenet" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is for space mobilenet")
+        if self.precision == "mixed_float16" and self.order == "second":
+            raise ValueError("order second takes float32 or mixed_bfloat16: it has no loss scaling")
         if self.rematerialize and self.sync_batch_norm:
             raise ValueError("rematerialize and sync_batch_norm exclude each other")
         if self.weights.optimizer != "sgd":
@@ -331,7 +334,7 @@ class TrainConfig(Strict):
         drop_path: rate at the last epoch; it grows linearly with the epoch.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         ema_decay: of the average of the weights, which is then what is evaluated and kept; 0 is off.
-        precision: of activations; mixed_bfloat16 keeps weights and statistics in float32.
+        precision: of activations; the mixed ones keep weights and statistics in float32.
         mobile: options of networks of space mobilenet.
     """
 
@@ -348,7 +351,7 @@ class TrainConfig(Strict):
     steps_per_epoch: Positive | None = None
     weights: WeightsConfig = WeightsConfig(min_learning_rate=0.0)
     ema_decay: Fraction = 0.0
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Precision = "float32"
     mobile: MobileConfig | None = None
     validate_every: Positive = 1
     sync_batch_norm: bool = False

@@ -1,5 +1,6 @@
 """Two thousand steps of a small search: memory, step time and the number of traces stay where they were."""
 
+import csv
 import os
 import time
 
@@ -12,7 +13,7 @@ from dartsminus_tf.config import SearchConfig, load_config
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
-from dartsminus_tf.search.runner import build_search
+from dartsminus_tf.search.runner import build_search, run_search
 from tests.conftest import TINY_SEARCH
 
 STEPS = 2000
@@ -31,6 +32,17 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.memory.append(resident_bytes())
         self.times.append(time.monotonic())
+
+
+@pytest.mark.slow
+def test_mixed_precision_with_loss_scaling_does_not_diverge(tmp_path):
+    small = ["space=mobilenet", "channels=8", "layers=3", "data.image_size=32", "precision=mixed_float16"]
+    rates = ["weights.learning_rate=0.01", "epochs=4", f"steps_per_epoch={STEPS // 4}"]
+    config = load_config(SearchConfig, overrides=[*TINY_SEARCH, *small, *rates, "data.train_limit=1000"])
+    result = run_search(config, tmp_path)
+    losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "metrics.csv").open(encoding="utf-8"))]
+    print(f"float16: losses {losses}, validation accuracy {result['validation_accuracy']:.3f}")
+    assert np.all(np.diff(losses) < 0) and losses[-1] < 0.7 * losses[0]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dartsminus_tf.config import WeightsConfig
-from dartsminus_tf.loop.optimizers import SGD, Adam
+from dartsminus_tf.loop.optimizers import FIRST_LOSS_SCALE, SGD, Adam, RMSprop
 from dartsminus_tf.loop.rates import learning_rate
 
 START = [1.0, -2.0]
@@ -55,6 +55,44 @@ def test_adam_adds_l2_and_corrects_before_epsilon():
 def test_config_round_trip(optimizer):
     copy = type(optimizer).from_config(optimizer.get_config())
     assert copy.get_config() == optimizer.get_config() and copy.l2 == optimizer.l2
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, RMSprop])
+def test_a_loss_scale_changes_finite_steps_in_nothing(kind):
+    plain, scaled = (kind(0.1, l2=0.2, dynamic_loss_scale=scale) for scale in (False, True))
+    a, b = keras.Variable(START), keras.Variable(START)
+    for optimizer, variable in ((plain, a), (scaled, b)):
+        optimizer.build([variable])
+        for gradient in GRADIENTS:
+            optimizer.apply([optimizer.scale_loss(tf.constant(gradient))], [variable])
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, RMSprop])
+def test_gradients_that_overflow_change_nothing_but_the_scale(kind):
+    optimizer = kind(0.1, l2=0.2, dynamic_loss_scale=True)
+    variable = keras.Variable(START)
+    optimizer.build([variable])
+    optimizer.apply([optimizer.scale_loss(tf.constant([3.0, 4.0]))], [variable])
+    kept = [v.numpy() for v in [variable, *optimizer._trainable_variables]]
+    state = {v.path: v.numpy() for v in optimizer.variables}
+    optimizer.apply([tf.constant([float("inf"), 1.0])], [variable])
+    after = {v.path: v.numpy() for v in optimizer.variables}
+    changed = {path.split("/")[-1] for path in after if not np.array_equal(after[path], state[path])}
+    assert changed == {"iteration", "loss_scale", "finite_steps", "largest_gradient"}
+    np.testing.assert_array_equal([v.numpy() for v in [variable, *optimizer._trainable_variables]], kept)
+    assert optimizer.loss_scale.numpy() == FIRST_LOSS_SCALE / 2
+
+
+def test_the_loss_scale_grows_after_many_finite_steps(monkeypatch):
+    monkeypatch.setattr("dartsminus_tf.loop.optimizers.STEPS_TO_GROW", 2)
+    optimizer, variable = SGD(0.1, dynamic_loss_scale=True), keras.Variable(START)
+    optimizer.build([variable])
+    scales = []
+    for _ in range(5):
+        optimizer.apply([optimizer.scale_loss(tf.constant([1.0, 1.0]))], [variable])
+        scales.append(optimizer.loss_scale.numpy() / FIRST_LOSS_SCALE)
+    assert scales == [1, 1, 2, 2, 4]
 
 
 def test_learning_rates():

@@ -6,14 +6,23 @@ corrects the second moment before it adds epsilon.
 
 Under `tf.distribute` losses are divided by the number of replicas, so the sum of the replicas' gradients is that of the
 global batch; it is taken before the clipping. (Keras clips each replica's part.)
+
+Float16 has gradients below its range, so its loss is scaled up before differentiation and the gradients down again
+(Micikevicius et al., ICLR 2018). Keras scales for the model's own optimizer only; here every optimizer has a scale.
 """
 
 import keras
 import tensorflow as tf
 
+FIRST_LOSS_SCALE, STEPS_TO_GROW = 2.0**15, 2000
+
 
 class GlobalGradients:
-    """What both optimizers share: gradients of the global batch, the largest of them noted, and a scale of the rate.
+    """What all optimizers share: gradients of the global batch, the largest of them noted, and scales of rate and loss.
+
+    Args:
+        dynamic_loss_scale: gradients are those of `scale_loss(loss)`. A step whose gradients are not finite changes
+            nothing and halves the scale; 2,000 others in a row double it.
 
     Attributes:
         largest_gradient: [2], the norm of the largest gradient of one variable in the last step, and that variable's
@@ -21,11 +30,19 @@ class GlobalGradients:
         rate_scale: the learning rate is multiplied by it; 1 unless a run has stepped back (see `loop.faults`).
     """
 
+    def __init__(self, *args, dynamic_loss_scale: bool = False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.dynamic_loss_scale = dynamic_loss_scale
+
     def build(self, variables):
         if not self.built:
             only_first = {"dtype": "float32", "aggregation": "only_first_replica"}
             self.largest_gradient = self.add_variable((2,), "zeros", name="largest_gradient", **only_first)
             self.rate_scale = self.add_variable((), "ones", name="rate_scale", **only_first)
+            if self.dynamic_loss_scale:
+                first = keras.initializers.Constant(FIRST_LOSS_SCALE)
+                self.loss_scale = self.add_variable((), first, name="loss_scale", **only_first)
+                self.finite_steps = self.add_variable((), "zeros", name="finite_steps", **only_first)
         super().build(variables)
 
     @property
@@ -46,7 +63,37 @@ class GlobalGradients:
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             grads = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        if self.dynamic_loss_scale:
+            grads = [g / tf.cast(self.loss_scale.value, g.dtype) for g in grads]
+            self._adapt_loss_scale(tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in grads]))
         super().apply(grads, trainable_variables)
+
+    def scale_loss(self, loss):
+        """What to differentiate instead of `loss`."""
+        return loss * tf.cast(self.loss_scale.value, loss.dtype) if self.dynamic_loss_scale else loss
+
+    def _adapt_loss_scale(self, finite) -> None:
+        """A count of 0 afterwards says that this step's gradients are not finite."""
+        steps, scale = self.finite_steps.value + 1.0, self.loss_scale.value
+        grows = steps > STEPS_TO_GROW
+        super().assign(self.finite_steps, tf.where(finite, tf.where(grows, 1.0, steps), 0.0))
+        grown = tf.where(grows, 2.0 * scale, scale)
+        super().assign(self.loss_scale, tf.where(finite, grown, tf.maximum(0.5 * scale, 1.0)))
+
+    def assign(self, variable, value):
+        super().assign(variable, self._if_finite(value, variable))
+
+    def assign_add(self, variable, value):
+        super().assign_add(variable, self._if_finite(value, 0.0))
+
+    def assign_sub(self, variable, value):
+        super().assign_sub(variable, self._if_finite(value, 0.0))
+
+    def _if_finite(self, value, otherwise):
+        """`value`, or `otherwise` in a step that must change nothing."""
+        if not self.dynamic_loss_scale:
+            return value
+        return tf.where(self.finite_steps.value > 0.0, value, tf.cast(otherwise, value.dtype))
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         return grads_and_vars  # they are summed already
@@ -55,12 +102,15 @@ class GlobalGradients:
         """Keras' global clipping, whose norms also say which gradient is the largest."""
         norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in grads]))
         index = tf.argmax(tf.where(tf.math.is_finite(norms), norms, norms.dtype.max))
-        self.assign(self.largest_gradient, tf.stack([tf.gather(norms, index), tf.cast(index, tf.float32)]))
+        super().assign(self.largest_gradient, tf.stack([tf.gather(norms, index), tf.cast(index, tf.float32)]))
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
         norm = tf.norm(norms)
         scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)
         return [g * tf.cast(scale, g.dtype) for g in grads]
+
+    def get_config(self):
+        return super().get_config() | {"dynamic_loss_scale": self.dynamic_loss_scale}
 
 
 @keras.saving.register_keras_serializable("dartsminus_tf")

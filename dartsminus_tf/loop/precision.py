@@ -7,9 +7,9 @@ import keras
 
 @contextmanager
 def precision(name: str):
-    """Layers made inside have Keras' dtype policy `name`: "float32" or "mixed_bfloat16".
+    """Layers made inside have Keras' dtype policy `name`: "float32", "mixed_bfloat16" or "mixed_float16".
 
-    bfloat16 has float32's range, so neither optimizer needs loss scaling; float16 would, and Keras scales one only.
+    bfloat16 has float32's range; the optimizers of float16 are made with `dynamic_loss_scale`.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from dartsminus_tf.config import WeightsConfig
+from dartsminus_tf.config import Precision, WeightsConfig
 from dartsminus_tf.loop.optimizers import SGD, RMSprop
 
 
@@ -23,9 +23,10 @@ def learning_rate(config: WeightsConfig, epoch: int, epochs: int) -> float:
     return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def build_optimizer(config: WeightsConfig) -> keras.optimizers.Optimizer:
-    """The weights' optimizer that `config` describes."""
+def build_optimizer(config: WeightsConfig, precision: Precision = "float32") -> keras.optimizers.Optimizer:
+    """The weights' optimizer that `config` describes, for a model of `precision`."""
     shared = {"momentum": config.momentum, "l2": config.l2, "global_clipnorm": config.clip_norm}
+    shared["dynamic_loss_scale"] = precision == "mixed_float16"
     if config.optimizer == "rmsprop":
         return RMSprop(config.learning_rate, rho=config.rho, epsilon=config.epsilon, **shared)
     return SGD(config.learning_rate, nesterov=config.nesterov, **shared)

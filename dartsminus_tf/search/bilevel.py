@@ -107,7 +107,7 @@ class BilevelSearch(keras.Model):
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
         variables = self.supernet.alpha_variables
-        gradients, loss, logits = self._gradients(x, y, variables)
+        gradients, loss, logits = self._gradients(x, y, variables, self.alpha_optimizer)
         self.alpha_optimizer.apply(self._with_penalty(gradients), variables)
         self._measure_alpha(loss, y, logits)
 
@@ -138,19 +138,20 @@ class BilevelSearch(keras.Model):
     def weight_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move the weights down the training loss."""
         variables = self.supernet.weight_variables
-        gradients, loss, logits = self._gradients(x, y, variables)
+        gradients, loss, logits = self._gradients(x, y, variables, self.optimizer)
         self.optimizer.apply(gradients, variables)
         self.loss_metric.update_state(unscale_loss(loss))
         self.accuracy_metric.update_state(y, logits)
 
-    def _gradients(self, x, y, variables):
-        """Gradients of the loss, the loss and the logits. The tape watches `variables` alone, so that no other gradient
-        is computed."""
+    def _gradients(self, x, y, variables, optimizer):
+        """Gradients of the loss as `optimizer` scales it, the loss and the logits. The tape watches `variables` alone,
+        so that no other gradient is computed."""
         values = [variable.value for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss, logits = self._loss_of((x, y))
-        return tape.gradient(loss, values), loss, logits
+            scaled = optimizer.scale_loss(loss)
+        return tape.gradient(scaled, values), loss, logits
 
     def _with_penalty(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """The gradients of alpha with those of the penalty."""
@@ -159,7 +160,7 @@ class BilevelSearch(keras.Model):
         values = [variable.value for variable in self.supernet.alpha_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            penalty = self.alpha_penalty()
+            penalty = self.alpha_optimizer.scale_loss(self.alpha_penalty())
         added = tape.gradient(penalty, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [gradient + more for gradient, more in zip(gradients, added, strict=True)]
 

@@ -102,8 +102,15 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
     model.build((config.data.batch_size, size, size, 3))
     alpha = config.alpha
     model.compile(
-        weight_optimizer=build_optimizer(config.weights),
-        alpha_optimizer=Adam(alpha.learning_rate, alpha.beta_1, alpha.beta_2, alpha.epsilon, alpha.l2),
+        weight_optimizer=build_optimizer(config.weights, config.precision),
+        alpha_optimizer=Adam(
+            alpha.learning_rate,
+            alpha.beta_1,
+            alpha.beta_2,
+            alpha.epsilon,
+            alpha.l2,
+            dynamic_loss_scale=config.precision == "mixed_float16",
+        ),
     )
     return model
 

@@ -78,7 +78,8 @@ class NetworkTraining(keras.Model):
             loss = self.train_loss(target, logits)
             if auxiliary is not None:
                 loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
-        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
         if self.average is not None:
             self.average.update(self.optimizer.iterations.value - 1)
         return self._measure(loss, tf.argmax(y, axis=-1) if mixed else y, logits)
