@@ -8,7 +8,7 @@ import numpy as np
 from dartsminus_tf.analysis.history import SearchHistory, find_histories
 from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.style import new_figure, operation_color, run_color, save
+from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.run import write_atomically
 from dartsminus_tf.tables import Row, markdown, mean_and_spread, write_csv
 
@@ -113,7 +113,7 @@ def _figure(groups: dict[str, list[SearchHistory]]):
                 seen = ~np.isnan(mean)
                 axis.plot(np.flatnonzero(seen), mean[seen], color=run_color(index), linewidth=2.2, label=name)
         axis.set_title(title, fontsize=9, loc="left")
-        axis.set_xlabel("epoch", fontsize=9)
+        epoch_axis(axis)
         axis.tick_params(labelsize=8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     return figure
@@ -131,7 +131,7 @@ def _operations(groups: dict[str, list[SearchHistory]]):
             color = operation_color(operation, list(means))
             handles[operation] = axis.plot(values, color=color, linewidth=1.8)[0]
         axis.set_title(name, fontsize=9, loc="left")
-        axis.set_xlabel("epoch", fontsize=9)
+        epoch_axis(axis)
         axis.set_ylabel("mean softmax(alpha)", fontsize=9)
         axis.set_ylim(0, 1)
         axis.tick_params(labelsize=8)

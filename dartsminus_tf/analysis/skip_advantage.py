@@ -16,7 +16,7 @@ import tensorflow as tf
 from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
-from dartsminus_tf.analysis.style import new_figure, run_color, save
+from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
 from dartsminus_tf.run import RunDirectory
@@ -177,6 +177,6 @@ def _figure(runs: dict[float, list[Row]]):
                 *zip(*points, strict=True), color=run_color(index), linewidth=1.8, label=f"a starts at {initial:g}"
             )
         axis.set_title(title, fontsize=10, loc="left")
-        axis.set_xlabel("epoch", fontsize=9)
+        epoch_axis(axis)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     return figure

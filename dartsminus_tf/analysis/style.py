@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dartsminus_tf.run import write_atomically
 
@@ -50,6 +51,12 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def epoch_axis(axis: Axes) -> None:
+    """Epochs to the right, in whole numbers."""
+    axis.set_xlabel("epoch", fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def save(figure: Figure, path: Path) -> Path:

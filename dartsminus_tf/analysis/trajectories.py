@@ -5,7 +5,7 @@ import numpy as np
 from dartsminus_tf.analysis.history import SearchHistory, find_histories
 from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.style import new_figure, operation_color, run_color, save
+from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.tables import write_csv
 
 COLUMNS = 4
@@ -60,7 +60,7 @@ def _summary(history: SearchHistory):
     for index, (axis, (title, values)) in enumerate(zip(axes, series, strict=True)):
         axis.plot(epochs[: len(values)], values, color=run_color(index), linewidth=1.6)
         axis.set_title(title, fontsize=9, loc="left")
-        axis.set_xlabel("epoch", fontsize=9)
+        epoch_axis(axis)
         axis.set_ylim(bottom=0)
         axis.tick_params(labelsize=8)
     return figure
