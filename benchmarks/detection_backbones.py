@@ -159,10 +159,10 @@ def table(chosen: dict, steps: int, output_dir: str) -> list[dict]:
     kinds = equal_backbones(chosen)
     candidates = [make_candidate(name, experiment.build_experiment(one)) for name, one in kinds.items()]
     seconds = alternate(candidates, experiment.build_experiment(chosen), steps)
+    size = list(experiment.build_experiment(chosen).task.model.input_size)
     rows = []
     for candidate in candidates:
         backbone = candidate.model.backbone
-        size = [256, 256, 3] if backbone.input_spec is None else list(backbone.input_spec[0].shape[1:])
         row = {
             "backbone": candidate.name,
             "backbone_parameters": training.count_parameters(backbone),

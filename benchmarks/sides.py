@@ -51,13 +51,14 @@ class Worker:
         return json.loads(line)
 
 
-def ours_search(space="s0", channels=8, layers=4, batch=16):
+def ours_search(space="s0", channels=8, layers=4, batch=16, rematerialize=False):
     """Our search step, compiled as `fit` compiles it."""
     tf = start_tensorflow()
     import dartsminus_tf as dm
     from dartsminus_tf.loop.optimizers import SGD, Adam
 
-    model = dm.BilevelSearch(dm.build_supernet(space, channels=int(channels), layers=int(layers)))
+    net = dm.build_supernet(space, channels=int(channels), layers=int(layers), rematerialize=rematerialize == "True")
+    model = dm.BilevelSearch(net)
     model.build((int(batch), 32, 32, 3))
     model.compile(SGD(0.025, momentum=0.9, l2=3e-4, global_clipnorm=5.0), Adam(l2=1e-3))
     (x, x_valid), (y, y_valid) = random_images(tf, 2 * int(batch), parts=2)
@@ -100,8 +101,8 @@ def random_images(tf, count: int, parts: int):
     return tf.split(images, parts), tf.split(labels, parts)
 
 
-def torch_search(channels=8, layers=4, batch=16):
-    """The peer's search step."""
+def torch_search(channels=8, layers=4, batch=16, rematerialize=False):
+    """The peer's search step, which keeps everything."""
     from torch_supernet import Search
 
     return Search(int(channels), int(layers), int(batch)).step

@@ -2,6 +2,7 @@
 
     python benchmarks/step_time.py --size=small            the search: C=8, L=4, batch 16
     python benchmarks/step_time.py --size=paper            the search: C=16, L=8, batch 64
+    python benchmarks/step_time.py --size=paper_rematerialized   the same with `rematerialize: true` on our side
     python benchmarks/step_time.py --size=train_small      training of a derived network: C=16, L=8, batch 64
     python benchmarks/step_time.py --size=train_paper      training of a derived network: C=36, L=20, batch 96
     ... --json                                             one JSON line, last
@@ -16,10 +17,12 @@ import statistics
 
 from sides import Worker
 
+PAPER = {"channels": 16, "layers": 8, "batch": 64}
 # size: (what, settings of a side, counted steps)
 SIZES = {
     "small": ("search", {"channels": 8, "layers": 4, "batch": 16}, 15),
-    "paper": ("search", {"channels": 16, "layers": 8, "batch": 64}, 4),
+    "paper": ("search", PAPER, 4),
+    "paper_rematerialized": ("search", PAPER | {"rematerialize": True}, 4),
     "train_small": ("train", {"channels": 16, "layers": 8, "batch": 64}, 8),
     "train_paper": ("train", {"channels": 36, "layers": 20, "batch": 96}, 3),
 }

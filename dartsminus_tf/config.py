@@ -247,7 +247,7 @@ class SearchConfig(Strict):
         early_stop: RobustDARTS' early stop.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         flops: what the network that is found should cost (space mobilenet).
-        rematerialize: less memory for more time, with the same numbers (space mobilenet).
+        rematerialize: less memory for more time, with the same numbers; not with skip dropout, nor in S4.
         precision: of activations; the mixed ones keep weights, alpha and statistics in float32 (space mobilenet).
     """
 
@@ -279,13 +279,15 @@ class SearchConfig(Strict):
 
     @model_validator(mode="after")
     def _check(self):
-        for name in ("flops", "rematerialize", "precision"):
+        for name in ("flops", "precision"):
             if self.space != "mobilenet" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is for space mobilenet")
         if self.precision == "mixed_float16" and self.order == "second":
             raise ValueError("order second takes float32 or mixed_bfloat16: it has no loss scaling")
         if self.rematerialize and self.sync_batch_norm:
             raise ValueError("rematerialize and sync_batch_norm exclude each other")
+        if self.rematerialize and (self.skip_dropout or self.progressive):
+            raise ValueError("rematerialize excludes skip_dropout and progressive, whose random draws it would repeat")
         if self.weights.optimizer != "sgd":
             raise ValueError("weights.optimizer of a search is sgd")
         if self.data.augment.mixup:

@@ -113,11 +113,10 @@ def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
     x = tf.random.stateless_normal([8, 8, 8, 4], [1, 2])
 
     def output(skip, beta, training):
-        mixed, close = edges.open(training)
+        mixed, _ = edges.open(training)
         total = NodeSum()
         none, skip, beta = (Weight(tf.constant(value), tf.fill([4], value)) for value in (0.0, skip, beta))
         mixed[0](Source(x, 1), [none, skip], beta, total)
-        close()
         return total.total().numpy()
 
     x_values = x.numpy()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops import tally
+import dartsminus_tf as dm
+from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops.recompute import recomputed
 
 
@@ -46,24 +46,41 @@ def test_what_lies_between_is_made_again_once_the_gradient_is_there():
     assert sines[1].inputs[0].op.control_inputs  # waits for dy
 
 
-@pytest.mark.parametrize("stride,dilation,size", [(1, 1, 3), (1, 1, 5), (2, 1, 3), (2, 2, 5), (1, 2, 3)])
-def test_separable_equals_its_parts(stride, dilation, size):
-    x = tf.random.normal([2, 8, 8, 3])
-    kernels = tf.random.normal([size, size, 3, 1]), tf.random.normal([1, 1, 3, 4])
+@pytest.mark.parametrize(
+    "space,channels,layers,options",
+    [
+        ("s0", 4, 3, {}),
+        ("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}),
+        ("nasbench201", 4, 1, {"auxiliary": None}),
+        ("mobilenet", 8, 7, {}),
+    ],
+    ids=["s0", "s0_partial", "nasbench201", "mobilenet"],
+)
+def test_rematerialisation_gives_the_same_numbers(space, channels, layers, options):
+    x, y = tf.random.normal([4, 32, 32, 3]), tf.constant([0, 1, 2, 3])
+    nets = [dm.build_supernet(space, channels, layers, 5, rematerialize=again, **options) for again in (False, True)]
+    results = []
+    for net in nets:
+        net.build(x.shape)
+        net.set_weights(nets[0].get_weights())
+        variables = [v.value for v in (*net.weight_variables, *net.alpha_variables)]
 
-    def in_parts(x, depthwise, pointwise):
-        return fn.conv2d(fn.depthwise_conv(tf.nn.relu(x), depthwise, stride, dilation), pointwise)
+        @tf.function
+        def step(net=net, variables=variables):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                logits = net(x, training=True)
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+            return [logits, *tape.gradient(loss, variables)]
 
-    def at_once(x, depthwise, pointwise):
-        return fn.separable(x, depthwise, pointwise, stride, dilation, relu=True)
+        started = net.get_weights()
+        results.append([value.numpy() for value in step()] + [v.numpy() for v in net.non_trainable_variables])
+        net.set_weights(started)
+    for plain, again in zip(*results, strict=True):
+        np.testing.assert_allclose(again, plain, rtol=1e-5, atol=1e-7)
 
-    results, counts = [], []
-    for function in (in_parts, at_once):
-        with tally.counting() as total, tf.GradientTape() as tape:
-            tape.watch([x, *kernels])
-            y = function(x, *kernels)
-        counts.append(total[0])
-        results.append([y, *tape.gradient(y, [x, *kernels], tf.sin(y))])
-    assert counts[0] == counts[1] > 0
-    for expected, actual in zip(*results, strict=True):
-        np.testing.assert_allclose(actual, expected, atol=1e-4)
+
+@pytest.mark.parametrize("space,options", [("s4", {}), ("s0", {"skip_dropout": 0.3})])
+def test_what_cannot_be_repeated_is_refused(space, options):
+    with pytest.raises(UsageError, match="rematerialize cannot repeat"):
+        dm.build_supernet(space, 4, 3, rematerialize=True, **options)

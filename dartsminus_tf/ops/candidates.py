@@ -134,7 +134,8 @@ class SeparableCandidate(Candidate):
 
         def apply(source, slot, weight):
             y = fn.separable(source.relu, depthwise_0[slot], pointwise_0[slot], source.stride)
-            y = fn.separable(norms(y, self.rows[0][slot]), depthwise_1[slot], pointwise_1[slot], relu=True)
+            y = tf.nn.relu(norms(y, self.rows[0][slot]))
+            y = fn.separable(y, depthwise_1[slot], pointwise_1[slot])
             return Term(norms(y, self.rows[1][slot], weight.spread))
 
         return apply

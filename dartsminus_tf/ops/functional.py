@@ -4,20 +4,18 @@ At stride 1 symmetric padding is TensorFlow's SAME. At stride 2 it is not (SAME 
 only), so the input is padded by hand.
 """
 
-import functools
-
 import tensorflow as tf
 
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops import step, tally
 from dartsminus_tf.ops.depthwise import dense_depthwise
-from dartsminus_tf.ops.pooling import max_pool_3x3
-from dartsminus_tf.ops.recompute import recomputed
+
+LOWEST = -3.0e38
 
 
-def pad_symmetric(x: tf.Tensor, padding: int) -> tf.Tensor:
-    """Pad height and width of `x` [N, H, W, C] by `padding` pixels of zeros on every side."""
-    return tf.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+def pad_symmetric(x: tf.Tensor, padding: int, value: float = 0.0) -> tf.Tensor:
+    """Pad height and width of `x` [N, H, W, C] by `padding` pixels on every side."""
+    return tf.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]], constant_values=value)
 
 
 def conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
@@ -50,21 +48,19 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: i
 
     A dilation equal to the stride reads only every stride-th pixel: it is a dense convolution of the subsampled input.
     """
-    y = _depthwise_conv(x, kernel, stride, dilation)
-    tally.spend(y.shape, kernel.shape[0] * kernel.shape[1])
-    return y
-
-
-def _depthwise_conv(x, kernel, stride, dilation):
     if stride > 1 and dilation == stride:
         x, stride, dilation = subsample(x, stride), 1, 1
     if stride == 1 and dilation == 1:
-        return dense_depthwise(x, kernel)
-    if stride == 1:
-        return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
-    if dilation != 1:
+        y = dense_depthwise(x, kernel)
+    elif stride == 1:
+        y = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
+    elif dilation == 1:
+        x = pad_symmetric(x, kernel.shape[0] // 2)
+        y = tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "VALID")
+    else:
         raise UsageError(f"dilation must be 1 or equal to stride {stride}. Received: {dilation}")
-    return tf.nn.depthwise_conv2d(pad_symmetric(x, kernel.shape[0] // 2), kernel, [1, stride, stride, 1], "VALID")
+    tally.spend(y.shape, kernel.shape[0] * kernel.shape[1])
+    return y
 
 
 def subsample(x: tf.Tensor, stride: int) -> tf.Tensor:
@@ -73,8 +69,10 @@ def subsample(x: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def max_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    """3x3 max pool, one pixel of padding on every side that never wins. At stride 2 as in `avg_pool`."""
-    return subsample(max_pool_3x3(x), stride)
+    """3x3 max pool, one pixel of padding on every side that never wins."""
+    if stride == 1:
+        return tf.nn.max_pool2d(x, 3, 1, "SAME")
+    return tf.nn.max_pool2d(pad_symmetric(x, 1, value=LOWEST), 3, stride, "VALID")
 
 
 def avg_pool(x: tf.Tensor, stride: int = 1) -> tf.Tensor:
@@ -144,38 +142,10 @@ def from_phases(x: tf.Tensor) -> tf.Tensor:
 
 
 def separable(
-    x: tf.Tensor,
-    depthwise: tf.Tensor,
-    pointwise: tf.Tensor,
-    stride: int = 1,
-    dilation: int = 1,
-    relu: bool = False,
+    x: tf.Tensor, depthwise: tf.Tensor, pointwise: tf.Tensor, stride: int = 1, dilation: int = 1
 ) -> tf.Tensor:
-    """Depthwise [k, k, C, 1] then pointwise [1, 1, C, Cout] convolution of `x` [N, H, W, C], after a ReLU with `relu`.
-
-    Where the image size is known while tracing (not in an exported network), what lies between is recomputed in the
-    backward pass, and each configuration and shape is traced once: a supernet calls this a thousand times.
-    """
-    if None in x.shape[1:]:
-        y = _separable(stride, dilation, relu)(x, depthwise, pointwise)
-    else:
-        y = _traced_separable(stride, dilation, relu)(x, depthwise, pointwise)
-    tally.spend((*y.shape[:3], depthwise.shape[2]), depthwise.shape[0] * depthwise.shape[1])
-    tally.spend(y.shape, pointwise.shape[2])
-    return y
-
-
-def _separable(stride: int, dilation: int, relu: bool):
-    def apply(x, depthwise, kernel):
-        y = _depthwise_conv(tf.nn.relu(x) if relu else x, depthwise, stride, dilation)
-        return pointwise(y, tf.reshape(kernel, kernel.shape[2:]))
-
-    return apply
-
-
-@functools.cache
-def _traced_separable(stride: int, dilation: int, relu: bool):
-    return tf.function(recomputed(_separable(stride, dilation, relu)), autograph=False)
+    """Depthwise [k, k, C, 1] then pointwise [1, 1, C, Cout] convolution of `x` [N, H, W, C]."""
+    return conv2d(depthwise_conv(x, depthwise, stride, dilation), pointwise)
 
 
 def drop_path(x: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.errors import UsageError
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.candidates import Candidate, Edge
+from dartsminus_tf.ops.candidates import Candidate, Edge, LayerCandidate
 from dartsminus_tf.ops.mixed import MixedEdges
+from dartsminus_tf.ops.norm import Norms
+from dartsminus_tf.ops.recompute import recomputed
 from dartsminus_tf.ops.source import NodeSum, Source, Term, Weight
 
 
@@ -25,6 +28,10 @@ class MixedGraph(keras.layers.Layer):
         partial_channels: K; operations see C / K channels.
         skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
         kinds: candidate classes of primitives that are not those of `ops.candidates`.
+        rematerialize: compute the graph again in the backward pass instead of keeping what it needs.
+
+    Raises:
+        UsageError: where a pass cannot be repeated exactly: a skip dropout, or a candidate with statistics of its own.
     """
 
     def __init__(
@@ -36,14 +43,20 @@ class MixedGraph(keras.layers.Layer):
         partial_channels: int = 1,
         skip_dropout: keras.layers.Layer | None = None,
         kinds: Mapping[str, type[Candidate]] | None = None,
+        rematerialize: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.rematerialize = rematerialize
         self.edges, self.channels, self.groups = list(edges), channels, partial_channels
         self.sampled = channels // partial_channels
         self.nodes = sorted({edge.target for edge in self.edges})
         self.strides = {edge.source: edge.stride for edge in self.edges}
         self.mixed_edges = MixedEdges(self.edges, primitives, self.sampled, auxiliary, skip_dropout, kinds)
+        others = [c.name for c in self.mixed_edges.candidates.values() if isinstance(c, LayerCandidate)]
+        if rematerialize and (skip_dropout is not None or others):
+            reason = "skip_dropout" if skip_dropout is not None else f"the candidate {others[0]}"
+            raise UsageError(f"rematerialize cannot repeat random draws and statistics. Received: {reason}")
 
     def build(self, input_shape=None):
         self.mixed_edges.build()
@@ -51,14 +64,39 @@ class MixedGraph(keras.layers.Layer):
     def call(self, inputs, weights, beta, edge_weights=None, training=False):
         """`inputs` are states [N, H, W, C], `weights` [edges, candidates] softmax(alpha), `beta` a scalar,
         `edge_weights` [edges] or None."""
+        architecture = [weights, beta] if edge_weights is None else [weights, beta, edge_weights]
+        if self.rematerialize and training and self.trainable:
+            nodes, statistics = self._nodes_twice(list(inputs), architecture)
+        else:
+            nodes, norms = self._nodes(inputs, *architecture, training=training)
+            statistics = norms.statistics()
+        self.mixed_edges.bank.update(statistics)
+        return [*inputs, *nodes]
+
+    def _nodes_twice(self, inputs: list, architecture: list) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """The nodes and the batch statistics; a backward pass computes them once more."""
+        variables = self.trainable_variables
+
+        def function(*tensors):
+            states, rest = tensors[: len(inputs)], tensors[len(inputs) :]
+            values, rest = rest[: len(variables)], rest[len(variables) :]
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                nodes, norms = self._nodes(states, *rest, training=True)
+            return [tf.concat(nodes, axis=-1), *norms.statistics()]
+
+        nodes, *statistics = recomputed(function)(*inputs, *map(tf.convert_to_tensor, variables), *architecture)
+        return tf.split(nodes, len(self.nodes), axis=-1), statistics
+
+    def _nodes(self, inputs, weights, beta, edge_weights=None, training=False) -> tuple[list[tf.Tensor], Norms]:
+        """One pass: the nodes' states, and the norms with their statistics."""
         betas = tf.fill([len(self.edges)], beta)
         if edge_weights is not None:
             weights, betas = weights * edge_weights[:, None], betas * edge_weights
         weights, betas = self._spread(weights), [row[0] for row in self._spread(betas[:, None])]
         bypass_weights = [None] * len(self.edges) if edge_weights is None else tf.unstack(edge_weights)
-        mixed, close = self.mixed_edges.open(training)
-        states = list(inputs)
-        sources = [self._source(x, self.strides[index]) for index, x in enumerate(states)]
+        mixed, norms = self.mixed_edges.open(training)
+        nodes = []
+        sources = [self._source(x, self.strides[index]) for index, x in enumerate(inputs)]
         for node in self.nodes:
             total, bypass = NodeSum(), NodeSum()
             for index, edge in enumerate(self.edges):
@@ -69,11 +107,10 @@ class MixedGraph(keras.layers.Layer):
             x = total.total()
             if self.groups > 1:
                 x = fn.channel_shuffle(tf.concat([x, bypass.total()], axis=-1), self.groups)
-            states.append(x)
+            nodes.append(x)
             if node in self.strides:
                 sources.append(self._source(x, self.strides[node]))
-        close()
-        return states
+        return nodes, norms
 
     def _source(self, x, stride: int) -> tuple[Source, tf.Tensor | None]:
         """What the operations see of state `x`, and what passes by them (2x2 max pooled where edges have stride 2)."""

@@ -149,7 +149,7 @@ class SeparableConv(Operation):
     def call(self, x, training=False):
         for stage, norm in enumerate(self.norms):
             depthwise, pointwise = map(tf.convert_to_tensor, (self.depthwise[stage], self.pointwise[stage]))
-            x = fn.separable(x, depthwise, pointwise, self.stride if stage == 0 else 1, self.dilation, relu=True)
+            x = fn.separable(tf.nn.relu(x), depthwise, pointwise, self.stride if stage == 0 else 1, self.dilation)
             x = norm(x, training=training)
         return x
 

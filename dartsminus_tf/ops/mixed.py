@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from dartsminus_tf.ops.candidates import AUXILIARIES, Candidate, Edge, build_candidate
-from dartsminus_tf.ops.norm import NormBank
+from dartsminus_tf.ops.norm import NormBank, Norms
 from dartsminus_tf.ops.source import NodeSum, Source, Weight
 
 
@@ -81,8 +81,8 @@ class MixedEdges(keras.layers.Layer):
             if layer is not None:
                 layer.build()
 
-    def open(self, training: bool) -> tuple[list[MixedOp], "callable"]:
-        """Start one pass: the mixed operation of every edge, and a function to call at the pass's end."""
+    def open(self, training: bool) -> tuple[list[MixedOp], Norms]:
+        """Start one pass: the mixed operation of every edge, and the norms that they apply."""
         norms = self.bank.open(training)
         apply = {name: candidate.open(norms, training) for name, candidate in self.candidates.items()}
         auxiliary = self.auxiliary.open(norms, training) if self.auxiliary else None
@@ -94,4 +94,4 @@ class MixedEdges(keras.layers.Layer):
         for index, names in enumerate(self.primitives):
             operations = [on_edge(apply[name], self.slots[name].index(index)) for name in names]
             mixed.append(MixedOp(operations, on_edge(auxiliary, index) if auxiliary else None))
-        return mixed, norms.close
+        return mixed, norms

@@ -5,6 +5,8 @@ Training:   y = scale * (x - mean_B(x)) / sqrt(var_B(x) + epsilon) + offset
 Inference:  the same with the moving statistics.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -136,12 +138,17 @@ class NormBank(keras.layers.Layer):
         """Start one pass over the cell."""
         return Norms(self, training and self.trainable)
 
+    def update(self, statistics: Sequence[tf.Tensor]) -> None:
+        """Move the moving statistics towards those of a pass, `Norms.statistics()`."""
+        for variable, value in zip((self.moving_mean, self.moving_variance), statistics, strict=False):
+            update_moving(variable, value, MOMENTUM)
+
 
 class Norms:
-    """One pass through the norms of a `NormBank`; call `close` when every norm has been applied."""
+    """One pass through the norms of a `NormBank`."""
 
     def __init__(self, bank: NormBank, training: bool):
-        self._bank, self._training = bank, training
+        self._training = training
         self._ones, self._zeros = tf.ones([bank.channels]), tf.zeros([bank.channels])
         self._means = tf.unstack(tf.convert_to_tensor(bank.moving_mean))
         self._variances = tf.unstack(tf.convert_to_tensor(bank.moving_variance))
@@ -154,8 +161,7 @@ class Norms:
         y, self._means[row], self._variances[row] = normalise_batch(x, scale, self._zeros)
         return y
 
-    def close(self) -> None:
-        """Write the statistics of this pass into the bank (norms that were not applied keep theirs)."""
-        if self._training and self._means:  # a cell of `none` and identities has no norm
-            update_moving(self._bank.moving_mean, tf.stack(self._means), MOMENTUM)
-            update_moving(self._bank.moving_variance, tf.stack(self._variances), MOMENTUM)
+    def statistics(self) -> list[tf.Tensor]:
+        """Means and variances [rows, C] of the batch, where norms that were not applied keep the bank's; none where
+        nothing is learned from the batch, or the cell (of `none` and identities) has no norm."""
+        return [tf.stack(self._means), tf.stack(self._variances)] if self._training and self._means else []

@@ -18,8 +18,8 @@ class SupernetOptions:
             and a channel shuffle mixes them. 1 is off.
         edge_normalization: PC-DARTS' second softmax, over the edges that enter a node.
         skip_dropout: initial rate, in [0, 1), of the dropout on `skip_connect` candidates (P-DARTS).
-        rematerialize: compute each searched layer again in the backward pass instead of keeping what it needs; the same
-            numbers in less memory. For space mobilenet, whose layers hold six wide paths.
+        rematerialize: compute each cell or searched layer again in the backward pass instead of keeping what it needs:
+            the same numbers in less memory and more time. Not with random draws (skip_dropout, the noise of S4).
     """
 
     auxiliary: str | None = "skip"

@@ -34,7 +34,13 @@ class SearchCell(keras.layers.Layer):
         self.preprocess1 = ConvNorm(channels, relu="before", affine=False)
         primitives = space.reduce if plan.reduction else space.normal
         self.graph = MixedGraph(
-            cell_edges(plan.reduction), primitives, channels, options.auxiliary, options.partial_channels, skip_dropout
+            cell_edges(plan.reduction),
+            primitives,
+            channels,
+            options.auxiliary,
+            options.partial_channels,
+            skip_dropout,
+            rematerialize=options.rematerialize,
         )
 
     def build(self, input_shape=None):

@@ -82,6 +82,7 @@ class BenchmarkSupernet(SearchNetwork):
             options.partial_channels,
             self.skip_dropout,
             KINDS,
+            options.rematerialize,
         )
 
     def build(self, input_shape):
