@@ -9,8 +9,10 @@ import dartsminus_tf as dm
 from dartsminus_tf.config import TrainConfig, load_config
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.loop.optimizers import RMSprop
+from dartsminus_tf.train.genotypes import find_genotype
 from dartsminus_tf.train.runner import load_trained, run_training
 from dartsminus_tf.train.training import NetworkTraining
+from dartsminus_tf.zoo import published_genotype
 from tests.conftest import ROOT
 
 RECIPES = ("mobilenet", "mobilenet_se_swish_autoaugment", "cells")
@@ -98,3 +100,9 @@ def test_mobile_options_belong_to_mobile_genotypes(tmp_path):
     config = load_config(TrainConfig, overrides=[*SMALL, "mobile.dropout=0.1", "genotype=cifar10_s0_best"])
     with pytest.raises(UsageError, match="mobile"):
         run_training(config, tmp_path / "x")
+
+
+def test_a_genotype_is_found_in_the_string_of_every_family():
+    strings = ["k3e6,k3e6|k3e6,skip|k3e6|k3e6|k3e6|k3e6", "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
+    for genotype in [published_genotype("cifar10_s0_best"), *map(dm.Genotype.from_string, strings)]:
+        assert find_genotype(str(genotype)) == genotype

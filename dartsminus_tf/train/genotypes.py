@@ -18,7 +18,7 @@ def find_genotype(text: str | dict) -> Genotype:
     stripped = text.strip()
     if stripped.startswith("{"):
         return Genotype.from_json(stripped)
-    if stripped.startswith(("Genotype(", "|")):
+    if stripped.startswith("Genotype(") or "|" in stripped:
         return Genotype.from_string(stripped)
     if stripped in published():
         return published_genotype(stripped)
@@ -28,7 +28,7 @@ def find_genotype(text: str | dict) -> Genotype:
         content = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         raise UsageError(
-            "genotype must be a published name, a JSON file, a finished search's directory, or the JSON itself; "
+            "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
             f"published are {', '.join(published())}. Received: {stripped[:120]!r}"
         ) from None
     return Genotype.from_json(content)
