@@ -44,7 +44,7 @@ def test_mixed_precision_with_loss_scaling_does_not_diverge(tmp_path):
         "precision=mixed_float16",
         "data.batch_size=4",
     ]
-    rates = ["weights.learning_rate=0.01", "epochs=4", f"steps_per_epoch={STEPS // 4}"]
+    rates = ["precision=mixed_float16", "weights.learning_rate=0.01", "epochs=4", f"steps_per_epoch={STEPS // 4}"]
     config = load_config(SearchConfig, overrides=[*TINY_SEARCH, *small, *rates, "data.train_limit=1000"])
     result = run_search(config, tmp_path)
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "metrics.csv").open(encoding="utf-8"))]
