@@ -2,6 +2,7 @@ import io
 import tarfile
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,7 +114,9 @@ def test_color_jitter_and_resized_crop_stay_in_range():
     assert crop.shape == (20, 20, 3) and crop.dtype == tf.uint8
 
 
-def test_imagenet_augmentation_in_memory_and_streamed(tmp_path):
+@pytest.mark.parametrize("seed", [0, 1])
+def test_imagenet_augmentation_in_memory_and_streamed(tmp_path, seed):
+    keras.utils.set_random_seed(seed)
     folder(tmp_path, count=8)
     recipe = AugmentConfig(random_resized_crop=0.08, color_jitter=(0.4, 0.4, 0.4, 0.2))
     for in_memory in (True, False):

@@ -61,7 +61,7 @@ def test_memory_time_and_traces_do_not_grow(tmp_path):
     step, traces = model.train_step, []
     model.train_step = lambda batch: traces.append(1) or step(batch)
     batches = lambda first: tf.data.Dataset.zip(weights.from_step(first), alpha.from_step(first))  # noqa: E731
-    work = Work(batches, STEPS // 4, 4, data.held_out(0.5), 1)
+    work = Work(batches, STEPS // 20, 20, data.held_out(0.5), 1)
     loop, watch = Loop(model, work, Checkpoints(tmp_path), config.runtime), Watch()
     loop.restore()
     loop.run([watch])

@@ -26,11 +26,12 @@ def analyse(request: Request) -> Section:
 
 
 def _edges(history: SearchHistory, kind: str):
-    """One small plot an edge; beta is the dashed line."""
+    """One small plot an edge; beta, from 0 to 1 on the right, is the dashed line."""
     weights, primitives = history.weights[kind], history.primitives[kind]
     edges = weights.shape[1]
-    rows = -(-edges // COLUMNS)
-    figure, axes = new_figure(rows, COLUMNS, width=11, height=2.0 * rows + 0.6)
+    columns = 3 if edges <= 6 else COLUMNS
+    rows = -(-edges // columns)
+    figure, axes = new_figure(rows, columns, width=11, height=2.0 * rows + 0.6)
     names = list(dict.fromkeys(name for edge in primitives for name in edge))
     epochs, beta, handles = np.arange(len(weights)), history.metrics["beta"][: len(weights)], {}
     for edge, axis in enumerate(axes):
@@ -40,11 +41,15 @@ def _edges(history: SearchHistory, kind: str):
         for k, name in enumerate(primitives[edge]):
             color = operation_color(name, names)
             handles[name] = axis.plot(epochs, weights[:, edge, k], color=color, linewidth=1.4)[0]
-        handles["beta"] = axis.plot(epochs, beta, color="black", linewidth=0.9, linestyle="--")[0]
+        right = axis.twinx()
+        handles["beta"] = right.plot(epochs, beta, color="black", linewidth=0.9, linestyle="--")[0]
+        right.set(ylim=(0, 1.02), yticks=(0, 0.5, 1))
+        right.tick_params(labelsize=7)
+        right.spines["top"].set_visible(False)
         axis.set_title(f"edge {edge}", fontsize=9, loc="left")
-        axis.set_ylim(0, 1.02)
+        axis.set_ylim(0, 1.05 * weights.max())
+        epoch_axis(axis)
         axis.tick_params(labelsize=8)
-    figure.supxlabel("epoch", fontsize=9)
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return figure
 

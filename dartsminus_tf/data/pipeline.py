@@ -180,6 +180,9 @@ class ImageData:
             return self._finish_batch(*batch, tf.stack([seed[1], tf.cast(step, tf.int32)]))
 
         def epoch_examples(epoch):
+            tf.random.set_seed(
+                1
+            )  # of this graph alone; with 0 `shuffle` would compare its own seed, a tensor, in Python
             data = _members(self.source.train, indices).shuffle(SHUFFLE_BUFFER, seed=tf.cast(seed[0], tf.int64) + epoch)
             return data.enumerate(epoch * len(indices)).take(steps * batch_size)
 
