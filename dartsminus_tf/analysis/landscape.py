@@ -90,6 +90,7 @@ def _figure(grid: np.ndarray, values: np.ndarray, title: str):
     drawn = contour.contourf(u, v, values, levels=14, cmap="viridis")
     contour.plot([0], [0], "x", color="white", markersize=8, markeredgewidth=2)
     contour.set_aspect("equal")
+    contour.locator_params(nbins=5)
     figure.colorbar(drawn, ax=contour, shrink=0.85)
     for axis in (surface, contour):
         axis.set_xlabel("first direction")
