@@ -152,7 +152,7 @@ def without_seconds(tree):
     return [without_seconds(item) for item in tree] if isinstance(tree, list) else tree
 
 
-@pytest.mark.parametrize("method", ["darts-", pytest.param("darts", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["darts", pytest.param("darts-", marks=pytest.mark.slow)])
 def test_stages_and_an_interruption_in_the_second(method, tmp_path):
     config = load_config(SearchConfig, overrides=[*PROGRESSIVE, f"method={method}"])
     path = tmp_path / "run"

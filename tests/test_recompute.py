@@ -49,7 +49,7 @@ def test_what_lies_between_is_made_again_once_the_gradient_is_there():
 @pytest.mark.parametrize(
     "space,channels,layers,options",
     [
-        ("s0", 4, 3, {}),
+        pytest.param("s0", 4, 3, {}, marks=pytest.mark.slow),
         ("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}),
         ("nasbench201", 4, 1, {"auxiliary": None}),
         ("mobilenet", 8, 7, {}),
