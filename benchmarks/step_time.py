@@ -24,7 +24,7 @@ SIZES = {
     "paper": ("search", PAPER, 4),
     "paper_rematerialized": ("search", PAPER | {"rematerialize": True}, 4),
     "train_small": ("train", {"channels": 16, "layers": 8, "batch": 64}, 8),
-    "train_paper": ("train", {"channels": 36, "layers": 20, "batch": 96}, 3),
+    "train_paper": ("train", {"channels": 36, "layers": 20, "batch": 96}, 2),
 }
 ROWS = (
     ("step_seconds", "median step, s", 1),
