@@ -58,7 +58,8 @@ def plot(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
         through = dict(points)[base]
         panel.plot([0, max(values)], [0, through * max(values) / base], "--", color="0.6", label="proportional")
         panel.plot(values, seconds, "o-", label="measured")
-        panel.set(xlabel=LABELS[axis], xticks=values, ylim=(0, None), xlim=(0, None))
+        panel.set(xlabel=LABELS[axis], xticks=values, xlim=(0, None))
+    panels[0].set_ylim(0, 1.05 * max(seconds for points in curves.values() for _, seconds in points))
     panels[0].set_ylabel("seconds a search step")
     panels[0].legend(frameon=False)
     figure.savefig(path, dpi=100)
