@@ -36,14 +36,7 @@ class Watch(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_mixed_precision_with_loss_scaling_does_not_diverge(tmp_path):
-    small = [
-        "space=mobilenet",
-        "channels=8",
-        "layers=6",
-        "data.image_size=32",
-        "precision=mixed_float16",
-        "data.batch_size=4",
-    ]
+    small = ["space=mobilenet", "channels=8", "layers=6", "data.image_size=32", "data.batch_size=4"]
     rates = ["precision=mixed_float16", "weights.learning_rate=0.01", "epochs=4", f"steps_per_epoch={STEPS // 4}"]
     config = load_config(SearchConfig, overrides=[*TINY_SEARCH, *small, *rates, "data.train_limit=1000"])
     result = run_search(config, tmp_path)

@@ -47,16 +47,17 @@ def test_what_lies_between_is_made_again_once_the_gradient_is_there():
 
 
 @pytest.mark.parametrize(
-    "space,channels,layers,options",
+    "space,channels,layers,options,relative",
     [
-        pytest.param("s0", 4, 3, {}, marks=pytest.mark.slow),
-        ("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}),
-        ("nasbench201", 4, 1, {"auxiliary": None}),
-        ("mobilenet", 8, 7, {}),
+        pytest.param("s0", 4, 3, {}, 0, marks=pytest.mark.slow),
+        # The gradient of an edge's weight is one sum over all nodes plainly, and another one cell by cell.
+        ("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}, 1e-5),
+        ("nasbench201", 4, 1, {"auxiliary": None}, 0),
+        ("mobilenet", 8, 7, {}, 0),
     ],
     ids=["s0", "s0_partial", "nasbench201", "mobilenet"],
 )
-def test_rematerialisation_gives_the_same_numbers(space, channels, layers, options):
+def test_rematerialisation_gives_the_same_numbers(space, channels, layers, options, relative):
     x, y = tf.random.normal([4, 32, 32, 3]), tf.constant([0, 1, 2, 3])
     nets = [dm.build_supernet(space, channels, layers, 5, rematerialize=again, **options) for again in (False, True)]
     results = []
@@ -77,7 +78,7 @@ def test_rematerialisation_gives_the_same_numbers(space, channels, layers, optio
         results.append([value.numpy() for value in step()] + [v.numpy() for v in net.non_trainable_variables])
         net.set_weights(started)
     for plain, again in zip(*results, strict=True):
-        np.testing.assert_allclose(again, plain, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(again, plain, rtol=relative, atol=1e-2 * relative)
 
 
 @pytest.mark.parametrize("space,options", [("s4", {}), ("s0", {"skip_dropout": 0.3})])
