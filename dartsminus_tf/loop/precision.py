@@ -5,6 +5,11 @@ from contextlib import contextmanager
 import keras
 
 
+def needs_loss_scale(name: str) -> bool:
+    """Whether the optimizers of a model of this precision need a `dynamic_loss_scale`."""
+    return name == "mixed_float16"
+
+
 @contextmanager
 def precision(name: str):
     """Layers made inside have Keras' dtype policy `name`: "float32", "mixed_bfloat16" or "mixed_float16".

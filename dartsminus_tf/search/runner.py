@@ -9,7 +9,7 @@ from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam
-from dartsminus_tf.loop.precision import precision
+from dartsminus_tf.loop.precision import needs_loss_scale, precision
 from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import begin, opened
@@ -109,7 +109,7 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
             alpha.beta_2,
             alpha.epsilon,
             alpha.l2,
-            dynamic_loss_scale=config.precision == "mixed_float16",
+            dynamic_loss_scale=needs_loss_scale(config.precision),
         ),
     )
     return model
