@@ -65,12 +65,12 @@ def make_candidate(name: str, params: cfg.ExperimentConfig, model: tf_keras.Mode
 
 
 def alternate(candidates: list[Candidate], params: cfg.ExperimentConfig, steps: int) -> dict[str, list[float]]:
-    """Seconds of `steps` steps of each, one after the other, after two to warm up."""
+    """Seconds of `steps` steps of each, in turn and each first as often as last, after two to warm up."""
     batches = iter(task_factory.get_task(params.task).build_inputs(params.task.train_data))
     seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
     for number in range(steps + 2):
         batch = next(batches)
-        for candidate in candidates:
+        for candidate in candidates if number % 2 else reversed(candidates):
             taken = candidate.seconds(batch)
             if number >= 2:
                 seconds[candidate.name].append(taken)

@@ -4,7 +4,6 @@ Unknown keys are refused, ranges and rules between fields are checked when the c
 config is saved with the run.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dartsminus_tf.errors import UsageError
-from safeguards.yaml_text import dump_yaml, parse_yaml
+from safeguards import nested_settings
+from safeguards.yaml_text import dump_yaml
 
 Positive = Annotated[int, Field(gt=0, le=10**7)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -369,7 +369,6 @@ class QuickstartConfig(Strict):
 
 
 Config = TypeVar("Config", bound=Strict)
-_NEXT_KEY = re.compile(r"\s*[\w.]+\s*=")
 
 
 def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequence[str] = ()) -> Config:
@@ -378,78 +377,25 @@ def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequen
     Raises:
         UsageError: on a missing or malformed file, a bad override, an unknown key, a wrong type or value.
     """
-    tree: dict[str, Any] = {}
-    for file in files:
-        _merge(tree, load_yaml(Path(file)))
-    for override in overrides:
-        _merge(tree, _parse_override(override))
     try:
-        return kind.model_validate(tree)
+        return kind.model_validate(nested_settings.read_settings(files, overrides))
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
-
-
-def dump_config(config: Strict) -> str:
-    """The whole config, defaults included, as YAML."""
-    return dump_yaml(config.model_dump(mode="json"))
-
-
-def split_overrides(flags: Sequence[str]) -> list[str]:
-    """Split `a=1,b.c=[2,3]` at the commas that are outside brackets and quotes and stand before another `key=`."""
-    result = []
-    for flag in flags:
-        part, depth = "", 0
-        for index, char in enumerate(flag):
-            depth += (char in "[{(") - (char in "]})")
-            if char == "," and depth == 0 and _NEXT_KEY.match(flag, index + 1):
-                result.append(part)
-                part = ""
-            else:
-                part += char
-        result.append(part)
-    return [part.strip() for part in result if part.strip()]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def load_yaml(path: Path) -> dict:
     """The mapping that a YAML file holds; UsageError where it holds anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageError(f"Cannot read config file ({reason}). Received: {path}") from None
-    tree = _plain_yaml(text, str(path))
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise UsageError(f"A config file holds keys and values at its top. Received: {path}")
-    return tree
-
-
-def _plain_yaml(text: str, what: str) -> Any:
-    """The value that `text` spells; UsageError, which calls it `what`, where it is not plain YAML."""
-    try:
-        return parse_yaml(text)
+        return nested_settings.read_mapping(path)
     except ValueError as error:
-        raise UsageError(f"{what} is not valid YAML: {error}") from None
+        raise UsageError(str(error)) from None
 
 
-def _parse_override(text: str) -> dict:
-    key, equals, value = text.partition("=")
-    names = [name.strip() for name in key.split(".")]
-    if not equals or not all(names) or len(names) > 20:
-        raise UsageError(f"An override has the form key.subkey=value. Received: {text[:200]!r}")
-    tree: Any = _plain_yaml(value, f"The value of override {key[:200]!r}")
-    for name in reversed(names):
-        tree = {name: tree}
-    return tree
-
-
-def _merge(tree: dict, update: dict) -> None:
-    for key, value in update.items():
-        if isinstance(value, dict) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
+def dump_config(config: Strict) -> str:
+    """The whole config, defaults included, as YAML."""
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def _one_line(error: ValidationError) -> str:

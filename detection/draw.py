@@ -1,7 +1,6 @@
 """Pictures of detections, beside the ground truth when there is one."""
 
 import colorsys
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -88,12 +87,14 @@ def side_by_side(
 
 
 def contact_sheet(pictures: Sequence[Image.Image], columns: int = 2) -> Image.Image:
-    """The pictures in a grid, left to right and top to bottom."""
-    columns = max(1, min(columns, len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
-    gap = 2 * _GAP
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), _BACKGROUND)
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture, ((index % columns) * (width + gap), (index // columns) * (height + gap)))
+    """The pictures in a grid, left to right and top to bottom; a row is as high as its highest picture."""
+    columns, gap = max(1, min(columns, len(pictures))), 2 * _GAP
+    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+    width, heights = max(p.width for p in pictures), [max(p.height for p in row) for row in rows]
+    size = (columns * (width + gap) - gap, sum(heights) + gap * (len(rows) - 1))
+    sheet, y = Image.new("RGB", size, _BACKGROUND), 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (column * (width + gap), y))
+        y += height + gap
     return sheet

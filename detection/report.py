@@ -63,7 +63,7 @@ def _as_markdown(rows: list[dict], evaluation: coco_metrics.Evaluation) -> str:
 
 def precision_recall_chart(evaluation: coco_metrics.Evaluation) -> Image.Image:
     """Left the mean over classes at three IoU thresholds, right the classes with the most boxes at IoU 0.5."""
-    figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(13, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     present = [index for index, entry in enumerate(evaluation.classes) if entry.boxes]
@@ -81,7 +81,7 @@ def precision_recall_chart(evaluation: coco_metrics.Evaluation) -> Image.Image:
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
         if axes.lines:
-            axes.legend(fontsize=8, loc="upper right")
+            axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return _as_image(figure)
 
 

@@ -8,10 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from detection import atomic_files
 from detection.errors import DetectionError
+from safeguards import nested_settings
 from safeguards.run_lock import InUse, RunLock
 from safeguards.yaml_text import dump_yaml
 
@@ -48,10 +47,10 @@ def saved_params(model_dir: str) -> dict | None:
     if not path.is_file():
         return None
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError):
-        params = None
-    if not isinstance(params, dict):
+        params = nested_settings.read_mapping(path)
+    except ValueError:
+        params = {}
+    if not params:
         raise DetectionError(f"params.yaml of this run is damaged. Received: {str(path)!r}")
     return params
 

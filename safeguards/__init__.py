@@ -1,1 +1,1 @@
-"""What searches and detectors guard their runs with: plain YAML, stop signals, a lock. No TensorFlow."""
+"""What searches and detectors guard their runs with: plain YAML, settings, stop signals, a lock. No TensorFlow."""

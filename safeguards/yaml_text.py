@@ -1,5 +1,6 @@
 """YAML of untrusted origin: plain data of reasonable size and depth."""
 
+import re
 from typing import Any
 
 import yaml
@@ -23,6 +24,13 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data):
         return True
+
+
+# YAML 1.1 takes 1e-4, without a point, for text; users mean a number.
+for _kind in (_PlainLoader, _PlainDumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
 
 
 def parse_yaml(text: str) -> Any:

@@ -9,7 +9,6 @@ from dartsminus_tf.config import (
     TrainConfig,
     dump_config,
     load_config,
-    split_overrides,
 )
 from dartsminus_tf.errors import UsageError
 from tests.conftest import ROOT
@@ -96,13 +95,9 @@ def test_bad_files_give_one_line(tmp_path, content, message):
         load_config(SearchConfig, [str(tmp_path / "absent.yaml")])
 
 
-def test_split_overrides():
-    assert split_overrides(["a=1,b.c=[2,3],d=x,y", "e=5"]) == ["a=1", "b.c=[2,3]", "d=x,y", "e=5"]
-
-
 @given(st.text(max_size=40))
 def test_any_override_is_read_or_refused(text):
     try:
-        load_config(SearchConfig, overrides=split_overrides([text]))
+        load_config(SearchConfig, overrides=[text])
     except UsageError as error:
         assert "\n" not in str(error)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dartsminus_tf as dm
-from dartsminus_tf.config import SearchConfig, TrainConfig, dump_config, load_config, split_overrides
+from dartsminus_tf.config import SearchConfig, TrainConfig, dump_config, load_config
 from dartsminus_tf.errors import UsageError
 from dartsminus_tf.spaces import Genotype
 from dartsminus_tf.spaces.nasbench201.table import ARCHITECTURE, COLUMNS, load_table
@@ -85,7 +85,7 @@ def override_case(data):
         st.one_of(NASTY_TEXT, st.builds("{}.{}={}".format, KEYS, KEYS, NASTY_TEXT), st.just("a." * 5000 + "a=1"))
     )
     if data.draw(st.booleans()):
-        load_config(data.draw(st.sampled_from([SearchConfig, TrainConfig])), overrides=split_overrides([text]))
+        load_config(data.draw(st.sampled_from([SearchConfig, TrainConfig])), overrides=[text])
     else:
         detection_settings.merge_settings([], [text])
 

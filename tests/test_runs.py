@@ -113,9 +113,7 @@ def test_training_a_searched_cell(search_run, tmp_path):
     ],
 )
 def test_wrong_training_writes_nothing(override, message, tmp_path):
-    from dartsminus_tf.config import split_overrides
-
-    config = load_config(TrainConfig, overrides=[*TINY_TRAIN, *split_overrides([override])])
+    config = load_config(TrainConfig, overrides=[*TINY_TRAIN, override])
     with pytest.raises(UsageError, match=message):
         run_training(config, tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import app, flags
 from absl import logging as absl_logging
 
-from dartsminus_tf.config import RuntimeConfig, split_overrides
+from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.errors import Stopped, UsageError
 from dartsminus_tf.runtime import configure
 
@@ -29,7 +29,7 @@ def define_run_flags(default_model_dir: str) -> None:
 
 def run_overrides() -> list[str]:
     """The overrides that the flags of `define_run_flags` mean."""
-    return split_overrides(flags.FLAGS.params_override) + ["runtime.verbose=0"] * flags.FLAGS.quiet
+    return [*flags.FLAGS.params_override, *["runtime.verbose=0"] * flags.FLAGS.quiet]
 
 
 def configure_runtime(config: RuntimeConfig) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from dartsminus_tf.cli.command import define_run_flags, run_command
-from dartsminus_tf.config import QuickstartConfig, Strict, dump_config, load_config, split_overrides
+from dartsminus_tf.config import QuickstartConfig, Strict, dump_config, load_config
 from dartsminus_tf.errors import Stopped, UsageError
 from dartsminus_tf.run import RunDirectory, readable_json, write_atomically
 
@@ -144,7 +144,7 @@ def table(summary: dict) -> str:
 def main() -> None:
     """Read the flags, run all stages, and print the table."""
     values = flags.FLAGS
-    config = load_config(QuickstartConfig, values.config_file, split_overrides(values.params_override))
+    config = load_config(QuickstartConfig, values.config_file, values.params_override)
     if not Path(config.detection_config).is_file():
         raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
     run = RunDirectory(values.model_dir, config).open()

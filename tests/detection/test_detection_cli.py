@@ -95,7 +95,7 @@ def test_prepare_refuses_unreadable_annotations_and_writes_nothing(capsys, coco_
         (["task.train_data.input_path=nowhere*"], "matches no file"),
         (["task.validation_data.drop_remainder=true"], "drop_remainder must be false"),
         (["runtime.num_gpus=8"], "runtime.num_gpus must be at most"),
-        (["a b"], "--params_override must be"),
+        (["a b"], "An override has the form"),
     ],
 )
 def test_detect_refuses_bad_settings(capsys, tmp_path, config, overrides, message):
@@ -110,7 +110,7 @@ def test_detect_refuses_bad_settings(capsys, tmp_path, config, overrides, messag
     [
         ([], "--model_dir is required"),
         (["--model_dir={out}"], "--config_file is required"),
-        (["--model_dir={out}", "--config_file=nowhere.yaml"], "--config_file cannot be read"),
+        (["--model_dir={out}", "--config_file=nowhere.yaml"], "Cannot read config file (No such file"),
         (["--model_dir={out}", "--mode=eval"], "no trained run"),
         (["--model_dir={out}", "--mode=predict", "--input=nowhere"], "--input must be"),
         (["--model_dir={out}", "--score_threshold=2"], "--score_threshold must be in"),

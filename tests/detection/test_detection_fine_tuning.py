@@ -5,17 +5,18 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from official.core import task_factory
+from official.modeling import optimization
 from tiny_config import tiny_config
 
 from detection import backbone as backbone_lib
-from detection import experiment, manifest, optimizer, stages
+from detection import checkpoints, experiment, manifest, optimizer, stages
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
 
 RATE = 0.2  # of the step that most tests take
 
 
-def settings(saved_model, backbone=(), trainer=(), runtime=(), batch=4, rate=RATE, kind="sgd"):
+def settings(saved_model, backbone=(), trainer=(), runtime=(), batch=4, rate=RATE, kind="sgd", ema=None):
     tree = tiny_config(saved_model)
     tree["task"]["model"]["backbone"]["dartsminus"] |= dict(backbone)
     tree["task"] |= {"train_data": {"global_batch_size": batch}, "losses": {"l2_weight_decay": 0.0}}
@@ -24,6 +25,7 @@ def settings(saved_model, backbone=(), trainer=(), runtime=(), batch=4, rate=RAT
             "optimizer": {"type": kind, kind: dict(trainer)},
             "learning_rate": {"type": "constant", "constant": {"learning_rate": rate}},
             "warmup": {"type": None},
+            "ema": ema,
         }
     }
     return tree | {"runtime": dict(runtime)}
@@ -49,6 +51,8 @@ class OneStep:
             self.task = task_factory.get_task(self.params.task)
             self.model = self.task.build_model()
             self.optimizer = optimizer.build_optimizer(self.params, self.task, self.model)
+            if isinstance(self.optimizer, optimization.ExponentialMovingAverage):
+                self.optimizer.shadow_copy(self.model)  # the trainer's part
             self.batch = next(iter(self.task.build_inputs(self.params.task.train_data)))
             before = [v.numpy() for v in self.model.trainable_variables]
             self.moving = [v.numpy() for v in self.model.backbone.non_trainable_weights]
@@ -148,6 +152,22 @@ def test_gradients_are_clipped_by_their_global_norm(plain, digit_records, tiny_b
     assert np.sqrt(sum(np.square(m).sum() for m in plain.moves)) > 10 * norm
 
 
+def test_averaged_weights_are_what_a_checkpoint_is_used_with(digit_records, tiny_backbone, tmp_path):
+    """Two steps by hand: averages begin at zero, and the n-th decay is (1 + n) / (10 + n) at most."""
+    step = OneStep(digit_records, tiny_backbone, ema={"average_decay": 0.2})
+    first = [v.numpy() for v in step.model.trainable_variables]
+    step.task.train_step(step.batch, step.model, step.optimizer)
+    second = [v.numpy() for v in step.model.trainable_variables]
+    averages = [0.2 * (1 - 2 / 11) * a + (1 - 0.2) * b for a, b in zip(first, second, strict=True)]
+    items = {"model": step.model, "optimizer": step.optimizer, "global_step": tf.Variable(2, dtype=tf.int64)}
+    tf.train.Checkpoint(**items).save(str(tmp_path / "ckpt"))
+    model, count = checkpoints.restored_model(step.params, str(tmp_path))
+    assert count == 2
+    for restored, average, raw in zip(model.trainable_variables, averages, second, strict=True):
+        np.testing.assert_allclose(restored.numpy(), average, rtol=1e-4, atol=1e-6)
+        assert np.allclose(raw, 0) or not np.allclose(raw, average, rtol=1e-3)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision(plain, digit_records, tiny_backbone, precision):
     """Decoder and head compute in half precision, hand out float32, and learn the same to a few percent."""
@@ -166,8 +186,7 @@ def test_mixed_precision(plain, digit_records, tiny_backbone, precision):
 
 
 def test_precisions_that_lose_something_are_refused(tiny_backbone):
-    ema = settings(tiny_backbone, runtime={"mixed_precision_dtype": "float16"})
-    ema["trainer"]["optimizer_config"]["ema"] = {"average_decay": 0.9}
+    ema = settings(tiny_backbone, runtime={"mixed_precision_dtype": "float16"}, ema={"average_decay": 0.9})
     with pytest.raises(DetectionError, match="ema works with float32 and bfloat16 only"):
         experiment.build_experiment(ema)
     with pytest.raises(DetectionError, match="must be one of float32, bfloat16, float16"):

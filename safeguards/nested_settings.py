@@ -1,0 +1,93 @@
+"""Nested settings out of YAML files and dotted overrides: `trainer.rate=0.1,sizes=[1,2]`."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from safeguards.yaml_text import parse_yaml
+
+MOST_LEVELS = 20
+_NEXT_KEY = re.compile(r"\s*[\w.]+\s*=")
+_OPENS_QUOTE = "=,[{: "  # a quote after one of these opens a text; elsewhere it is an apostrophe
+
+
+def read_settings(files: Iterable[str | Path], overrides: Iterable[str]) -> dict:
+    """The files laid over each other in their order, then the overrides.
+
+    Args:
+        files: YAML mappings.
+        overrides: `key.subkey=value`, several in one text if separated by commas; values are YAML.
+
+    Raises:
+        ValueError: one line, where a file or an override cannot be read.
+    """
+    settings: dict = {}
+    for file in files:
+        merge(settings, read_mapping(file))
+    for text in overrides:
+        for override in _split(text):
+            merge(settings, _parse(override))
+    return settings
+
+
+def read_mapping(file: str | Path) -> dict:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ValueError: one line, where it cannot be read or holds anything else.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ValueError(f"Cannot read config file ({reason}). Received: {file}") from None
+    tree = _value(text, str(file))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ValueError(f"A config file holds keys and values at its top. Received: {file}")
+    return tree
+
+
+def merge(settings: dict, update: dict) -> None:
+    """Lays `update` over `settings`, in place."""
+    for key, value in update.items():
+        if isinstance(value, dict) and isinstance(settings.get(key), dict):
+            merge(settings[key], value)
+        else:
+            settings[key] = value
+
+
+def _split(text: str) -> list[str]:
+    """The parts of `a=1,b.c=[2,3]`: split at commas outside brackets and quotes that stand before another `key=`."""
+    parts, start, depth, quote = [], 0, 0, ""
+    for index, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and text[index - 1 : index] in _OPENS_QUOTE:
+            quote = char
+        elif char == "," and depth == 0 and _NEXT_KEY.match(text, index + 1):
+            parts.append(text[start:index])
+            start = index + 1
+        depth += 0 if quote else (char in "[{(") - (char in "]})")
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _parse(override: str) -> dict:
+    key, equals, text = override.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names) or len(names) > MOST_LEVELS:
+        raise ValueError(f"An override has the form key.subkey=value. Received: {override[:200]!r}")
+    tree: Any = _value(text, f"The value of override {key[:200]!r}")
+    for name in reversed(names):
+        tree = {name: tree}
+    return tree
+
+
+def _value(text: str, what: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{what} is not valid YAML: {error}") from None
