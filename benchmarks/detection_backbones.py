@@ -4,7 +4,8 @@
         The export as a SavedModel and as tf_keras layers: the loss of one batch and the step time.
     python benchmarks/detection_backbones.py table --saved_model=runs/backbone --config_file=CONFIG
         The export, MobileNetV2 and ResNet-18, the latter two scaled in width to the export's multiply-adds: step time,
-        peak memory, and the AP after the same number of steps from random weights. `--params_override` as in detect.py.
+        peak memory, and the AP after the same number of steps. Both begin with random weights, so the export should
+        not have been trained either. `--params_override` as in detect.py.
 
 Steps of the candidates alternate, so that a change in the machine's speed meets all of them.
 """
@@ -12,7 +13,7 @@ Steps of the candidates alternate, so that a change in the machine's speed meets
 import argparse
 import dataclasses
 import json
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def native_pair(params: cfg.ExperimentConfig) -> list[Candidate]:
     """The detector on the SavedModel, and on tf_keras layers with the same weights everywhere."""
     import native_network
 
+    if params.task.model.backbone.dartsminus.freeze_batch_norm:
+        raise SystemExit("the native network trains its batch norms: set freeze_batch_norm=false")
     ours = make_candidate("saved_model", params)
     decay = params.task.losses.l2_weight_decay
     regularizer = tf_keras.regularizers.l2(decay / 2) if decay else None
@@ -122,18 +125,18 @@ def multiply_adds(backbone: tf_keras.Model, size: list[int]) -> float:
 
 
 def scaled_to(target: float, kind: str, key: str, fixed: dict, chosen: dict) -> dict:
-    """Overrides of Model Garden's backbone `kind` whose multiply-adds come nearest to `target`."""
-    best: tuple[float, dict] | None = None
-    for scale in (0.125, 0.1875, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0):
+    """Overrides of Model Garden's backbone `kind` whose multiply-adds, which grow with `key`, are nearest to `target`."""
+    low, high, tried = 0.05, 1.0, []
+    for _ in range(8):
+        scale = round((low + high) / 2, 3)
         override = {"type": kind, kind: fixed | {key: scale}}
-        params = experiment.build_experiment(_with_backbone(chosen, override))
-        model = params.task.model
+        model = experiment.build_experiment(_with_backbone(chosen, override)).task.model
         specs = tf_keras.layers.InputSpec(shape=[None, *model.input_size])
         backbone = backbone_factory.build_backbone(specs, model.backbone, model.norm_activation)
-        distance = abs(multiply_adds(backbone, list(model.input_size)) - target)
-        if best is None or distance < best[0]:
-            best = distance, override
-    return best[1]
+        found = multiply_adds(backbone, list(model.input_size))
+        tried.append((abs(found - target), override))
+        low, high = (low, scale) if found > target else (scale, high)
+    return min(tried, key=lambda entry: entry[0])[1]
 
 
 def _with_backbone(chosen: dict, backbone: dict) -> dict:
@@ -186,8 +189,15 @@ def _train(chosen: dict, model_dir: str) -> None:
     params = experiment.build_experiment(chosen)
     experiment.check_data(params, True, model_dir)
     result = training.run(params, model_dir, "train_and_eval", model_dir, 0.3)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({key: result[key] for key in ("steps", "ap", "ap50", "parameters")} | {"peak_rss_bytes": peak}))
+    print(
+        json.dumps({key: result[key] for key in ("steps", "ap", "ap50", "parameters")} | {"peak_bytes": peak_bytes()})
+    )
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had; `getrusage` would begin with its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def main() -> None:
