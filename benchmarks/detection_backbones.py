@@ -125,7 +125,7 @@ def multiply_adds(backbone: tf_keras.Model, size: list[int]) -> float:
 
 
 def scaled_to(target: float, kind: str, key: str, fixed: dict, chosen: dict) -> dict:
-    """Overrides of Model Garden's backbone `kind` whose multiply-adds, which grow with `key`, are nearest to `target`."""
+    """Overrides of Model Garden's backbone `kind`, with the width `key` whose multiply-adds are nearest to `target`."""
     low, high, tried = 0.05, 1.0, []
     for _ in range(8):
         scale = round((low + high) / 2, 3)

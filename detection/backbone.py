@@ -88,7 +88,11 @@ class SavedModelBackbone(tf_keras.Model):
 
     def _check_features(self) -> None:
         side = 2 ** (max(self._manifest.levels) + 1)
-        features = _as_features(self._endpoints.serve(tf.zeros([1, side, side, 3])), self._manifest)
+        # A strategy with several devices runs a restored function on its devices alone.
+        strategy = tf.distribute.get_strategy()
+        outputs = strategy.run(self._endpoints.serve, args=(tf.zeros([1, side, side, 3]),))
+        outputs = {name: strategy.experimental_local_results(value)[0] for name, value in outputs.items()}
+        features = _as_features(outputs, self._manifest)
         for level, channels in self._manifest.channels.items():
             expected, actual = [1, side // 2**level, side // 2**level, channels], features[str(level)].shape
             if actual.as_list() != expected:
@@ -104,6 +108,13 @@ class SavedModelBackbone(tf_keras.Model):
         endpoint = self._endpoints.train if use_batch_statistics else self._endpoints.serve
         features = _as_features(endpoint(images), self._manifest)
         return {level: _with_static_shape(features[level], images, int(level)) for level in self._output_specs}
+
+    def average_statistics(self) -> None:
+        """Gives every device the mean of all devices' moving statistics, which the export updates on each alone."""
+        for variable in self._moving:
+            parts = getattr(variable, "values", ())
+            if len(parts) > 1:
+                variable.assign(tf.add_n([part.read_value() for part in parts]) / len(parts))
 
     @property
     def output_specs(self) -> Mapping[str, tf.TensorShape]:

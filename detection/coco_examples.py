@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 _DECODABLE = {"JPEG": "jpeg", "PNG": "png"}  # what the records hold; anything else is re-encoded as PNG
 
@@ -17,8 +17,8 @@ def make_example(image: dict, image_dir: Path, annotations: list[dict], names: d
     import tensorflow as tf
     from official.vision.data import tfrecord_lib
 
-    encoded, encoding = encode(image_dir / image["file_name"])
     width, height = image["width"], image["height"]
+    encoded, encoding = encode(image_dir / image["file_name"], (width, height))
     features = tfrecord_lib.image_info_to_feature_dict(
         height, width, image["file_name"], image["id"], encoded, encoding
     )
@@ -38,13 +38,18 @@ def make_example(image: dict, image_dir: Path, annotations: list[dict], names: d
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def encode(path: Path) -> tuple[bytes, str]:
-    """The file as it is where TensorFlow decodes it as Pillow does (size and all), else its pixels as PNG."""
+def encode(path: Path, size: tuple[int, int]) -> tuple[bytes, str]:
+    """The file as it is where TensorFlow decodes it to `size` (width, height), else its pixels as PNG.
+
+    Pixels are turned as EXIF data ask only where that gives `size`: annotations may have been made on either.
+    """
     content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as picture:
-        encoding, size = _DECODABLE.get(picture.format), picture.size
+        encoding = _DECODABLE.get(picture.format)
         if encoding and _tensorflow_size(content) == size:
             return content, encoding
+        if picture.size != size:
+            picture = ImageOps.exif_transpose(picture)
         buffer = io.BytesIO()
         picture.convert("RGB").save(buffer, format="PNG")
         return buffer.getvalue(), "png"

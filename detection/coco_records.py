@@ -56,6 +56,8 @@ def prepare_split(
     repaired, repairs = coco_repair.repair(coco, image_dir, line.over, num_workers)
     folder.mkdir(parents=True, exist_ok=True)
     stats_path.unlink(missing_ok=True)
+    if overwrite:
+        shards.forget(folder, split)
     files = _write_files(repaired, Path(image_dir), folder, split, source, num_workers)
     stats = _stats(repaired, repairs, source, files)
     atomic_files.write_json(stats_path, stats)
@@ -77,7 +79,7 @@ def _write_files(coco: dict, image_dir: Path, folder: Path, split: str, source: 
         split,
         coco["images"],
         lambda image: coco_examples.make_example(image, image_dir, boxes.get(image["id"], []), names),
-        source,
+        source | {"repaired_sha256": hashlib.sha256(json.dumps(coco).encode()).hexdigest()},
         num_shards,
         num_workers,
         ProgressLine(f"{split}: writing shards", num_shards).over,
@@ -112,6 +114,7 @@ def _stats(repaired: dict, repairs: dict, source: dict, files: dict) -> dict:
         "most_boxes_in_an_image": max(boxes.values(), default=0),
         "crowd_boxes": sum(a["iscrowd"] for a in repaired["annotations"]),
         "categories": len(repaired["categories"]),
+        "category_names": {str(c["id"]): c["name"] for c in repaired["categories"]},
         "num_classes": largest + 1,  # what task.model.num_classes must be: label 0 is background
         "repairs": repairs,
         "source": source,

@@ -4,15 +4,17 @@ import collections
 import concurrent.futures
 import io
 import json
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from detection.errors import DetectionError
 
 _SECTIONS = ("images", "annotations", "categories")
 _LONGEST_NAME, _LARGEST_CATEGORY, _LARGEST_ID = 200, 10_000, 2**53
+_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def load_annotations(path: str) -> dict:
@@ -101,14 +103,16 @@ def _repair_images(entries, image_dir: Path, counts, progress, num_workers: int)
     kept, ids, numbers, files = [], {}, set(), set()
     next_free = max([_as_int(e.get("id")) or 0 for e in entries] + [0]) + 1
     with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
-        sizes = pool.map(lambda entry: _size_or_fault(entry, image_dir), entries)
-        for entry, size in zip(progress(entries), sizes, strict=True):
+        looks = pool.map(lambda entry: _size_or_fault(entry, image_dir), entries)
+        for entry, look in zip(progress(entries), looks, strict=True):
             original, name = entry.get("id"), entry.get("file_name")
-            if isinstance(size, str):
-                counts[size] += 1
+            if isinstance(look, str):
+                counts[look] += 1
             elif original in ids or name in files:
                 counts["image_duplicate"] += 1
             else:
+                size, turned = look
+                counts.update(["image_turned_upright"] * turned)
                 number = _as_int(original)
                 if number is None or number in numbers:
                     number, next_free = next_free, next_free + 1
@@ -123,8 +127,8 @@ def _repair_images(entries, image_dir: Path, counts, progress, num_workers: int)
     return kept, ids
 
 
-def _size_or_fault(entry: dict, image_dir: Path) -> tuple[int, int] | str:
-    """(width, height) of the image that an entry names, or what is wrong with it."""
+def _size_or_fault(entry: dict, image_dir: Path) -> tuple[tuple[int, int], bool] | str:
+    """(width, height) of the image that an entry names and whether EXIF data turn it, or what is wrong with it."""
     name = entry.get("file_name")
     if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
         return "image_malformed"
@@ -132,7 +136,8 @@ def _size_or_fault(entry: dict, image_dir: Path) -> tuple[int, int] | str:
         return "image_outside_folder"
     if not _is_file(image_dir / name):
         return "image_missing"
-    return _readable_size(image_dir / name) or "image_unreadable"
+    stated = entry.get("width"), entry.get("height")
+    return _size_and_turn(image_dir / name, stated) or "image_unreadable"
 
 
 def _is_inside(name: str) -> bool:
@@ -148,16 +153,20 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _readable_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of a picture that decodes to its end, else None; JPEG at 1/8 scale, for speed."""
+def _size_and_turn(path: Path, stated: tuple) -> tuple[tuple[int, int], bool] | None:
+    """(width, height) of a picture that decodes to its end, else None; JPEG at 1/8 scale, for speed.
+
+    A photograph that its EXIF data turn by 90 degrees has the size shown, if that is what its entry states.
+    """
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as picture:
             size = picture.size
+            turned = stated == size[::-1] != size and picture.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
             picture.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
             picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
         return None
-    return size
+    return (size[::-1] if turned else size), turned
 
 
 def _repair_annotations(entries, image_ids, category_ids, sizes, counts) -> list[dict]:
@@ -165,7 +174,7 @@ def _repair_annotations(entries, image_ids, category_ids, sizes, counts) -> list
     next_free = max([_as_int(e.get("id")) or 0 for e in entries] + [0]) + 1
     for entry in entries:
         image, category = (
-            image_ids.get(entry.get("image_id")),
+            image_ids.get(_hashable(entry.get("image_id"))),
             category_ids.get(_as_int(entry.get("category_id"))),
         )
         box = _finite_box(entry.get("bbox"))
@@ -213,6 +222,10 @@ def clip_box(box: list[float], width: int, height: int) -> list[float] | None:
     if right - left <= 0 or bottom - top <= 0:
         return None
     return [left, top, right - left, bottom - top]
+
+
+def _hashable(value: object) -> object:
+    return value if isinstance(value, int | float | str) else None
 
 
 def _finite_box(box: object) -> list[float] | None:

@@ -88,6 +88,7 @@ def side_by_side(
 
 def contact_sheet(pictures: Sequence[Image.Image], columns: int = 2) -> Image.Image:
     """The pictures in a grid, left to right and top to bottom; a row is as high as its highest picture."""
+    pictures = pictures or [Image.new("RGB", (1, 1), _BACKGROUND)]
     columns, gap = max(1, min(columns, len(pictures))), 2 * _GAP
     rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
     width, heights = max(p.width for p in pictures), [max(p.height for p in row) for row in rows]

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -12,7 +13,7 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import performance
 
-from detection import coco_examples, configs, manifest, tfds_coco
+from detection import coco_examples, configs, manifest, shards, tfds_coco
 from detection.errors import DetectionError
 
 _SEQUENCE = (list, tuple)
@@ -37,7 +38,12 @@ def build_experiment(settings: dict) -> cfg.ExperimentConfig:
 
 
 def _resolve(params: cfg.ExperimentConfig) -> None:
-    """Fills in what depends on other fields, so that the saved config says what was used."""
+    """Fills in what depends on other fields and on the machine, so that the saved config says what was used."""
+    if not params.runtime.num_gpus:
+        present = len(tf.config.list_physical_devices("GPU"))
+        params.runtime.num_gpus = {"one_device": min(1, present), "mirrored": present}.get(
+            params.runtime.distribution_strategy, 0
+        )
     backbone = params.task.model.backbone.dartsminus
     if backbone.freeze_batch_norm is None:
         images = params.task.train_data.global_batch_size // max(1, params.runtime.num_gpus)
@@ -128,11 +134,35 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
         f"trainer.summary_interval must be a multiple of steps_per_loop = {trainer.steps_per_loop}",
         trainer.summary_interval,
     )
+    _check_unused_keys(params)
     if model.backbone.type == "dartsminus":
         backbone = manifest.read_manifest(model.backbone.dartsminus.saved_model)
         manifest.check_levels(backbone, model.min_level, model.max_level)
         _check_fine_tuning(model.backbone.dartsminus, backbone.levels)
     _check_precision(params)
+
+
+def _check_unused_keys(params: cfg.ExperimentConfig) -> None:
+    """Refuses values of Model Garden's keys that nothing here reads, or that would fail at the first validation."""
+    task, trainer = params.task, params.trainer
+    generator = task.model.detection_generator
+    for name, wanted, value in (
+        ("task.use_coco_metrics", True, task.use_coco_metrics),
+        ("task.use_wod_metrics", False, task.use_wod_metrics),
+        ("task.allow_image_summary", False, task.allow_image_summary),
+        ("task.train_data.decoder.type", "simple_decoder", task.train_data.decoder.type),
+        ("task.validation_data.decoder.type", "simple_decoder", task.validation_data.decoder.type),
+        ("trainer.eval_tf_while_loop", False, trainer.eval_tf_while_loop),
+        ("trainer.best_checkpoint_export_subdir", "", trainer.best_checkpoint_export_subdir),
+    ):
+        _require(value == wanted, f"{name} must be {wanted!r}", value)
+    if generator.nms_version == "batched":
+        default = type(generator)().pre_nms_top_k
+        rule = "task.model.detection_generator.pre_nms_top_k is for nms_version v1 and v2, not for batched"
+        _require(generator.pre_nms_top_k == default, rule, generator.pre_nms_top_k)
+    averages = trainer.optimizer_config.ema
+    rule = "trainer.optimizer_config.ema.trainable_weights_only must be true"
+    _require(averages is None or averages.trainable_weights_only, rule, False)
 
 
 def _check_fine_tuning(backbone: configs.DartsMinus, levels: list[int]) -> None:
@@ -165,6 +195,18 @@ def _check_precision(params: cfg.ExperimentConfig) -> None:
 def _require(holds: bool, rule: str, received: Any) -> None:
     if not holds:
         raise DetectionError(f"{rule}. Received: {received!r}")
+
+
+def check_batches(params: cfg.ExperimentConfig, replicas: int) -> None:
+    """Checks that batches can be shared out among the devices.
+
+    Raises:
+      DetectionError: a batch size is no multiple of their number.
+    """
+    for name in ("train_data", "validation_data"):
+        size = getattr(params.task, name).global_batch_size
+        rule = f"task.{name}.global_batch_size must be a multiple of the {replicas} devices"
+        _require(size % replicas == 0, rule, size)
 
 
 def check_devices(params: cfg.ExperimentConfig) -> None:
@@ -209,7 +251,31 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
     rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"
     _require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
     _require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
+    names = {category["id"]: category.get("name") for category in annotations["categories"]}
+    for name in ("train_data", "validation_data") if training else ("validation_data",):
+        for pattern in input_patterns(getattr(params.task, name).input_path):
+            for folder, split in _prepared_splits(pattern):
+                _check_split(folder, split, names, params.task.model.num_classes)
     return annotations
+
+
+def _prepared_splits(pattern: str) -> set[tuple[Path, str]]:
+    """Folder and name of the splits that `prepare_coco` wrote whose shards `pattern` matches."""
+    matches = ((Path(file), re.fullmatch(r"(.+)-\d+-of-\d+\.tfrecord", Path(file).name)) for file in glob.glob(pattern))
+    splits = {(path.parent, match[1]) for path, match in matches if match}
+    return {(folder, split) for folder, split in splits if (folder / f"stats_{split}.json").is_file()}
+
+
+def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: int) -> None:
+    """Its shards are all there, and its labels mean what the evaluation's annotations say."""
+    stats = json.loads((folder / f"stats_{split}.json").read_text(encoding="utf-8"))
+    shards.verify(folder, {name: entry for name, entry in stats["files"].items() if name.endswith("tfrecord")}, False)
+    for key, name in stats.get("category_names", {}).items():
+        other = names.get(int(key), name)
+        rule = f"split {split!r} in {str(folder)!r} must call category {key} {other!r}, as task.annotation_file does"
+        _require(other == name, rule, name)
+        rule = f"task.model.num_classes must be above {key}, a category of split {split!r}"
+        _require(int(key) < num_classes, rule, num_classes)
 
 
 def use_tfds_annotations(params: cfg.ExperimentConfig, model_dir: str, write: bool) -> None:

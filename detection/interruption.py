@@ -27,6 +27,7 @@ class StoppableTrainer(base_trainer.Trainer):
     save: Callable[[], str] | None = None
     save_minutes = 10.0
     _last_save = 0.0
+    _saved: str | None = None
 
     def create_train_loop_fn(self):
         """See orbit; `train_tf_while_loop` does not matter."""
@@ -49,19 +50,21 @@ class StoppableTrainer(base_trainer.Trainer):
 
     def eval_begin(self):
         """Saves what was trained since the last checkpoint, so that nothing is lost by a stop in the evaluation."""
+        if hasattr(self.model.backbone, "average_statistics"):  # not Model Garden's own backbones
+            self.model.backbone.average_statistics()
         if self.save is not None:
             self._saved = self.save()
         super().eval_begin()
 
     def eval_reduce(self, state=None, step_outputs=None):
         """Called after every step of an evaluation."""
-        if self.save is not None:
-            self._stop_where_asked(self._saved)
+        self._stop_where_asked(self._saved)
         return super().eval_reduce(state, step_outputs)
 
-    def _stop_where_asked(self, path: str) -> None:
+    def _stop_where_asked(self, path: str | None) -> None:
         if self.stop.requested:
-            raise Stopped(f"stopped at step {int(self.global_step.numpy())}; saved {path}")
+            outcome = f"saved {path}" if path else "nothing was written"
+            raise Stopped(f"stopped at step {int(self.global_step.numpy())}; {outcome}")
 
 
 def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:

@@ -41,7 +41,8 @@ def scale_steps(
 
     Scaling gradients instead would do nothing to Adam, and would shift the balance of a global norm.
     """
-    names = {variable.ref() for variable in variables}
+    # A strategy with several devices hands over the copy on each.
+    names = {part.ref() for variable in variables for part in (variable, *getattr(variable, "values", ()))}
 
     class Discriminative(type(optimizer)):
         def _resource_apply_dense(self, grad, var, *args, **kwargs):

@@ -43,6 +43,7 @@ def predict(
       DetectionError: no image at `source`, or none that can be read.
     """
     files = None if source is None else samples.image_files(source)
+    (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
     detect, labels, _ = make_detector(params, model_dir)
     done = Prediction(str(Path(model_dir) / "predictions"))
     unreadable, results, seconds = [], [], 0.0

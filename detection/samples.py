@@ -27,7 +27,10 @@ class Sample:
 
 
 def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sample]:
-    """Images of TFRecords or a TFDS set with their ground truth (crowd boxes left out of it), in file order."""
+    """Images of TFRecords or a TFDS set with their ground truth (crowd boxes left out of it), in file order.
+
+    Records that cannot be read are left out.
+    """
     if data.tfds_name:
         decoder = tfds_coco.Decoder()
         dataset = tfds_coco.load(data)
@@ -36,7 +39,7 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
         decoder = tf_example_decoder.TfExampleDecoder()
         dataset = tf.data.TFRecordDataset(files)
-    for record in dataset.map(decoder.decode).take(-1 if limit is None else limit):
+    for record in dataset.map(decoder.decode).ignore_errors().take(-1 if limit is None else limit):
         image = record["image"].numpy()
         single = ~record["groundtruth_is_crowd"].numpy()
         yxyx = record["groundtruth_boxes"].numpy() * np.tile(image.shape[:2], 2)

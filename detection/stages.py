@@ -19,8 +19,13 @@ def variables_up_to(endpoint: Callable, variables: Sequence[tf.Variable], level:
     features = tf.nest.pack_sequence_as(function.structured_outputs, function.outputs)
     wanted = [tensor for name, tensor in features.items() if int(name) <= level]
     reached = _ancestors(wanted)
-    handles = {id(outer) for outer, inner in function.graph.captures if id(inner) in reached}
-    return [variable for variable in variables if id(variable.handle) in handles]
+    captured = {id(outer) for outer, inner in function.graph.captures if id(inner) in reached}
+    return [variable for variable in variables if id(_as_captured(variable)) in captured]
+
+
+def _as_captured(variable: tf.Variable) -> object:
+    """What a function captures of a variable: its handle, or all of it where a strategy put it on several devices."""
+    return variable if hasattr(variable, "values") else variable.handle
 
 
 def _ancestors(tensors: Sequence[tf.Tensor]) -> set[int]:

@@ -72,7 +72,8 @@ def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, s
         reporter.begin(runner.trainer.global_step, task)
         _run_loop(runner)
         if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
-            runner.controller.evaluate(steps=params.trainer.validation_steps)
+            with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
+                runner.controller.evaluate(steps=params.trainer.validation_steps)
         result = _result(params, runner, reporter, labels)
     report.write(output_dir, reporter.evaluation, labels, reporter.sheet)
     atomic_files.write_json(Path(output_dir) / "result.json", result)
@@ -92,6 +93,7 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
 
 def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tuple:
     strategy = _strategy(params.runtime)
+    experiment.check_batches(params, strategy.num_replicas_in_sync)
     reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
         task = task_factory.get_task(params.task, logging_dir=model_dir)

@@ -12,6 +12,7 @@ from detection.errors import DetectionError
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
 _BACKBONE = "task.model.backbone"
+_WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -43,7 +44,7 @@ def main(values: flags.FlagValues) -> None:
     needs_data = values.mode != "export" and (values.mode != "predict" or values.input is None)
     experiment.use_tfds_annotations(params, values.model_dir, write=False)
     if saved is not None:
-        sections = () if training else ("task.model.",)
+        sections = () if training else _WHAT_A_CHECKPOINT_HOLDS
         compared = _comparable(params.as_dict(), saved, training)
         run_directory.require_same_run(saved, compared, values.model_dir, sections)
     if needs_data:
@@ -90,6 +91,10 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
     elif not values.config_file:
         raise DetectionError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
     chosen = settings.merge_settings(values.config_file, values.params_override)
+    key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
+    if saved is not None and settings.lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
+        frozen = settings.lookup(saved, key)
+        chosen = settings.layered(chosen, settings.nested(key, frozen))
     if not values.config_file:  # eval and predict go on with the run's own config
         chosen = settings.layered(saved, chosen)
     if settings.lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from official.core import task_factory
 from official.vision.dataloaders import tf_example_decoder
-from PIL import Image
+from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
-from detection import coco_metrics, coco_records, experiment, samples
+from detection import coco_metrics, coco_records, draw, experiment, samples
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
 
@@ -127,8 +127,36 @@ def test_a_damaged_record_is_left_out(damaged, tiny_backbone):
     assert all(next(training)[0].shape == [1, 64, 64, 3] for _ in range(7))
 
 
+def test_pictures_and_predictions_do_without_a_damaged_record(damaged, tiny_backbone):
+    params, _ = build(damaged, tiny_backbone)
+    assert [sample.image_id for sample in samples.data_samples(params.task.validation_data, 2)] == [1, 3]
+    assert draw.contact_sheet([]).size == (1, 1)
+
+
+def test_a_shard_of_another_size_than_its_manifest_says_is_refused(damaged, tiny_backbone):
+    params, _ = build(damaged, tiny_backbone)
+    with pytest.raises(DetectionError, match="missing or cut short"):
+        experiment.check_data(params, True, "unused")
+
+
+def test_splits_must_agree_on_their_categories(coco_folder, tmp_path, tiny_backbone):
+    """Each split of an exporter that lists used categories alone is renumbered from 1 in its own way."""
+    images, coco, write = coco_folder
+    coco["categories"] = [{"id": 1, "name": "dog"}, {"id": 7, "name": "cat"}]
+    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "train")
+    coco["categories"].reverse()
+    coco["categories"][0]["name"] = "bird"
+    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    params, _ = build(tmp_path / "out", tiny_backbone)
+    experiment.check_data(params, True, "unused")
+    params.task.train_data.input_path = str(tmp_path / "out" / "train-*")
+    with pytest.raises(DetectionError, match="split 'train' in .* must call category 7 'bird'.*Received: 'cat'"):
+        experiment.check_data(params, True, "unused")
+
+
 def test_a_file_that_holds_no_records_is_refused(damaged, tiny_backbone):
     params, _ = build(damaged, tiny_backbone)
+    (damaged / "stats_val.json").unlink()  # as if the records were of another origin
     experiment.check_data(params, True, "unused")
     path = next(damaged.glob("val-*.tfrecord"))
     for content in (b"text", b""):
@@ -177,6 +205,56 @@ def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_p
     for name, time in finished.items():
         assert (tmp_path / "out" / name).stat().st_mtime_ns == time  # kept, not written again
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp_path, monkeypatch):
+    """Else an image that came to be readable in between would shift all others under the shards that are kept."""
+    from detection import coco_examples
+
+    images, coco, write = coco_folder
+    arguments = (str(images), write(coco), str(tmp_path / "out"), "val", 2)
+    first = (images / "1.jpg").read_bytes()
+    (images / "1.jpg").unlink()
+    real = coco_examples.make_example
+
+    def stops_at_the_third(image, *rest):
+        if image["id"] == 3:
+            raise KeyboardInterrupt
+        return real(image, *rest)
+
+    monkeypatch.setattr(coco_examples, "make_example", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        coco_records.prepare_split(*arguments)
+    monkeypatch.setattr(coco_examples, "make_example", real)
+    (images / "1.jpg").write_bytes(first)
+    coco_records.prepare_split(*arguments)
+    files = [str(p) for p in (tmp_path / "out").glob("val-*.tfrecord")]
+    assert len(list(tf.data.TFRecordDataset(files))) == 3 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
+
+
+def test_a_split_leaves_others_with_a_longer_name_alone(coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    for split in ("val-mini", "val"):
+        coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), split)
+    assert coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val-mini")["skipped"]
+
+
+@pytest.mark.parametrize("stated, size", [((30, 40), (30, 40)), ((40, 30), (40, 30)), ((7, 7), (40, 30))])
+def test_a_photograph_on_its_side_is_turned_if_its_annotations_are(coco_folder, tmp_path, stated, size):
+    """Stored as 40 x 30 pixels, shown as 30 x 40: the entry's own size says what its boxes are meant for."""
+    images, coco, write = coco_folder
+    picture = Image.new("RGB", (40, 30))
+    picture.paste(COLOUR, (0, 0, 10, 10))  # top left as stored, top right as shown
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture.save(images / "1.jpg", exif=exif, quality=95)
+    coco["images"][0] |= dict(zip(("width", "height"), stated, strict=True))
+    repairs = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")["repairs"]
+    assert repairs.get("image_turned_upright", 0) == (stated == (30, 40))
+    pixels = decoded(tmp_path / "out")[1]["image"].numpy()
+    assert pixels.shape[:2] == size[::-1]
+    corner = pixels[3, -4] if stated == (30, 40) else pixels[3, 3]
+    assert np.abs(corner.astype(int) - COLOUR).max() < 12
 
 
 def test_a_changed_byte_is_noticed(coco_folder, tmp_path):

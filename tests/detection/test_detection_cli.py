@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 from tiny_config import tiny_config
 
+from detection import experiment
 from detection.cli import detect, prepare_coco
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def config(tmp_path, digit_records, tiny_backbone):
     """Path of a run config small enough for a test, on 64-pixel images."""
     tree = tiny_config(tiny_backbone, digit_records)
     # At the fresh head's score of about 0.01 everything is below 0.05, and there would be nothing to see.
-    tree["task"]["model"]["detection_generator"] = {"pre_nms_top_k": 50, "pre_nms_score_threshold": 0.0}
+    tree["task"]["model"]["detection_generator"] = {"pre_nms_score_threshold": 0.0}
     tree["trainer"] = (
         {"train_steps": 3, "steps_per_loop": 1, "summary_interval": 1}
         | {"validation_interval": 3, "checkpoint_interval": 1}
@@ -94,6 +95,10 @@ def test_prepare_refuses_unreadable_annotations_and_writes_nothing(capsys, coco_
         (["task.annotation_file=nowhere.json"], "task.annotation_file must be"),
         (["task.train_data.input_path=nowhere*"], "matches no file"),
         (["task.validation_data.drop_remainder=true"], "drop_remainder must be false"),
+        (["task.use_coco_metrics=false"], "task.use_coco_metrics must be True"),
+        (["trainer.best_checkpoint_export_subdir=best"], "best_checkpoint_export_subdir must be ''"),
+        (["task.model.detection_generator.pre_nms_top_k=50"], "not for batched"),
+        (["trainer.optimizer_config.ema.trainable_weights_only=false"], "trainable_weights_only must be true"),
         (["runtime.num_gpus=8"], "runtime.num_gpus must be at most"),
         (["a b"], "An override has the form"),
     ],
@@ -103,6 +108,13 @@ def test_detect_refuses_bad_settings(capsys, tmp_path, config, overrides, messag
     line = refused(capsys, detect.run, flags + [f"--params_override={o}" for o in overrides])
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("strategy, present, used", [("one_device", 2, 1), ("mirrored", 2, 2), ("one_device", 0, 0)])
+def test_gpus_are_used_where_there_are_any(monkeypatch, tiny_backbone, strategy, present, used):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["device"] * present)
+    tree = tiny_config(tiny_backbone) | {"runtime": {"distribution_strategy": strategy}}
+    assert experiment.build_experiment(tree).runtime.num_gpus == used
 
 
 @pytest.mark.parametrize(
@@ -155,7 +167,10 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     assert result["steps"] == 3 and result["images_evaluated"] == 4
     assert set(result["per_class"]) == set("0123456789")
     assert Image.open(model_dir / "detections.png").width > 600
-    assert list((model_dir / "train").glob("events*")) and list((model_dir / "validation").glob("events*"))
+    assert list((model_dir / "train").glob("events*"))
+    (images,) = (model_dir / "validation").glob("events*.images")
+    tags = {value.tag for event in tf.compat.v1.train.summary_iterator(str(images)) for value in event.summary.value}
+    assert tags == {"detections", "precision_recall"}
 
     assert detect.run([*flags, "--params_override=trainer.train_steps=4"]) == 0
     assert "from checkpoint at step 3" in capsys.readouterr().out
@@ -169,6 +184,12 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
         (4, "train"),
         (4, "validation"),
     ]
+
+    assert detect.run([*flags, "--params_override=trainer.train_steps=4"]) == 0  # nothing to do but evaluate
+    assert "step 4  validation" in capsys.readouterr().out
+    for override in ("runtime.mixed_precision_dtype=bfloat16", "trainer.optimizer_config.ema=null"):
+        arguments = [f"--model_dir={model_dir}", "--mode=eval", f"--params_override={override}"]
+        assert "belongs to a run of another config" in refused(capsys, detect.run, arguments)
 
     changed = refused(capsys, detect.run, [*flags[1:], "--params_override=task.losses.l2_weight_decay=0.5"])
     assert "belongs to a run of another config" in changed and "l2_weight_decay" in changed

@@ -34,6 +34,7 @@ def test_sound_data_is_left_alone(coco_folder):
         ({"bbox": None}, "box_malformed", []),
         ({"category_id": 99}, "annotation_of_unknown_category", []),
         ({"image_id": 99}, "annotation_of_absent_image", []),
+        ({"image_id": [1]}, "annotation_of_absent_image", []),
         ({"id": 0}, "annotation_id_renumbered", [[2, 3, 10, 12]]),
         ({"id": None}, "annotation_id_renumbered", [[2, 3, 10, 12]]),
     ],
