@@ -134,6 +134,9 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
         f"trainer.summary_interval must be a multiple of steps_per_loop = {trainer.steps_per_loop}",
         trainer.summary_interval,
     )
+    strategy = params.runtime.distribution_strategy
+    rule = "runtime.distribution_strategy must be one_device or mirrored: a detector trains on one machine"
+    _require(strategy in ("one_device", "mirrored"), rule, strategy)
     _check_unused_keys(params)
     if model.backbone.type == "dartsminus":
         backbone = manifest.read_manifest(model.backbone.dartsminus.saved_model)

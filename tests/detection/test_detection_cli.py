@@ -95,6 +95,7 @@ def test_prepare_refuses_unreadable_annotations_and_writes_nothing(capsys, coco_
         (["task.annotation_file=nowhere.json"], "task.annotation_file must be"),
         (["task.train_data.input_path=nowhere*"], "matches no file"),
         (["task.validation_data.drop_remainder=true"], "drop_remainder must be false"),
+        (["runtime.distribution_strategy=multi_worker_mirrored"], "must be one_device or mirrored"),
         (["task.use_coco_metrics=false"], "task.use_coco_metrics must be True"),
         (["trainer.best_checkpoint_export_subdir=best"], "best_checkpoint_export_subdir must be ''"),
         (["task.model.detection_generator.pre_nms_top_k=50"], "not for batched"),
