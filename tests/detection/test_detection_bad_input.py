@@ -1,6 +1,7 @@
 """Data as users have them: odd images, odd boxes, damaged records. Counted, reported, and never a crash in an epoch."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
-from detection import coco_metrics, coco_records, draw, experiment, samples
+from detection import coco_examples, coco_metrics, coco_records, draw, experiment, samples
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
 
@@ -182,11 +183,7 @@ def test_input_sizes_too_small_for_the_pyramid(tiny_backbone, size, level):
         )
 
 
-def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_path, monkeypatch):
-    from detection import coco_examples
-
-    images, coco, write = coco_folder
-    arguments = (str(images), write(coco), str(tmp_path / "out"), "val", 3)
+def prepare_until_the_third_image(arguments) -> None:
     real = coco_examples.make_example
 
     def stops_at_the_third(image, *rest):
@@ -194,12 +191,16 @@ def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_p
             raise KeyboardInterrupt
         return real(image, *rest)
 
-    monkeypatch.setattr(coco_examples, "make_example", stops_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
+    with mock.patch.object(coco_examples, "make_example", stops_at_the_third), pytest.raises(KeyboardInterrupt):
         coco_records.prepare_split(*arguments)
+
+
+def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_path):
+    images, coco, write = coco_folder
+    arguments = (str(images), write(coco), str(tmp_path / "out"), "val", 3)
+    prepare_until_the_third_image(arguments)
     finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.tfrecord")}
     assert len(finished) == 2 and not (tmp_path / "out" / "stats_val.json").exists()
-    monkeypatch.setattr(coco_examples, "make_example", real)
     stats = coco_records.prepare_split(*arguments)
     assert len(stats["files"]) == 4 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
     for name, time in finished.items():
@@ -207,25 +208,13 @@ def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_p
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp_path, monkeypatch):
+def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp_path):
     """Else an image that came to be readable in between would shift all others under the shards that are kept."""
-    from detection import coco_examples
-
     images, coco, write = coco_folder
     arguments = (str(images), write(coco), str(tmp_path / "out"), "val", 2)
     first = (images / "1.jpg").read_bytes()
     (images / "1.jpg").unlink()
-    real = coco_examples.make_example
-
-    def stops_at_the_third(image, *rest):
-        if image["id"] == 3:
-            raise KeyboardInterrupt
-        return real(image, *rest)
-
-    monkeypatch.setattr(coco_examples, "make_example", stops_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        coco_records.prepare_split(*arguments)
-    monkeypatch.setattr(coco_examples, "make_example", real)
+    prepare_until_the_third_image(arguments)
     (images / "1.jpg").write_bytes(first)
     coco_records.prepare_split(*arguments)
     files = [str(p) for p in (tmp_path / "out").glob("val-*.tfrecord")]
