@@ -52,6 +52,7 @@ class StoppableTrainer(base_trainer.Trainer):
         """Saves what was trained since the last checkpoint, so that nothing is lost by a stop in the evaluation."""
         if hasattr(self.model.backbone, "average_statistics"):  # not Model Garden's own backbones
             self.model.backbone.average_statistics()
+        self.task.coco_metric.last = None
         if self.save is not None:
             self._saved = self.save()
         super().eval_begin()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from detection import coco_metrics, report, run_directory
 from detection import task as task_lib
+from detection.errors import DetectionError
 from detection.labels import Labels
 
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
@@ -73,6 +74,8 @@ class Reporter:
         """Orbit calls this after every evaluation."""
         step, seconds = int(self.global_step.numpy()), self.seconds
         self.evaluation, self.evaluated_step = self._task.coco_metric.last, step
+        if self.evaluation is None:
+            raise DetectionError("task.validation_data must hold an image that can be read. Received: none")
         metrics = self.evaluation.metrics
         row = _losses(output) | metrics
         self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row)

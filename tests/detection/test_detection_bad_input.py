@@ -1,6 +1,8 @@
 """Data as users have them: odd images, odd boxes, damaged records. Counted, reported, and never a crash in an epoch."""
 
+import io
 import json
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -11,9 +13,10 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
-from detection import coco_examples, coco_metrics, coco_records, draw, experiment, samples
+from detection import coco_examples, coco_metrics, coco_records, draw, experiment, reporter, samples
 from detection import task as _task  # noqa: F401  registers the task
 from detection.errors import DetectionError
+from detection.labels import Labels
 
 COLOUR = (180, 90, 40)
 
@@ -132,6 +135,15 @@ def test_pictures_and_predictions_do_without_a_damaged_record(damaged, tiny_back
     params, _ = build(damaged, tiny_backbone)
     assert [sample.image_id for sample in samples.data_samples(params.task.validation_data, 2)] == [1, 3]
     assert draw.contact_sheet([]).size == (1, 1)
+
+
+def test_a_validation_without_any_batch_is_an_error(damaged, tiny_backbone, tmp_path):
+    """Batches of 8 that hold a damaged record each are all skipped; the result before must not stand for this one."""
+    params, _ = build(damaged, tiny_backbone)
+    console = reporter.Reporter(params, str(tmp_path), Labels({}, {}, {}), 0.3, io.StringIO())
+    console.begin(tf.Variable(5), SimpleNamespace(coco_metric=SimpleNamespace(last=None)))
+    with pytest.raises(DetectionError, match="an image that can be read"):
+        console.on_evaluation({})
 
 
 def test_a_shard_of_another_size_than_its_manifest_says_is_refused(damaged, tiny_backbone):
