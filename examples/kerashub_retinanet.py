@@ -103,21 +103,29 @@ def squares(count: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray
     return images, {"boxes": boxes, "labels": np.zeros((count, 1), "float32")}
 
 
-def compiled(detector: keras_hub.models.RetinaNetObjectDetector) -> keras_hub.models.RetinaNetObjectDetector:
-    """The detector with Adam; the losses, Huber and focal, are KerasHub's defaults."""
-    detector.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=10.0))
+def compiled(
+    detector: keras_hub.models.RetinaNetObjectDetector, steps: int
+) -> keras_hub.models.RetinaNetObjectDetector:
+    """The detector with Adam for `steps` steps, KerasHub's focal loss, and L1 for boxes.
+
+    KerasHub's default there, Huber's loss, is quadratic below 1: boxes that are a fifth of an anchor off hardly move.
+    """
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
+    box_loss = keras.losses.MeanAbsoluteError(reduction="sum")
+    detector.compile(optimizer=keras.optimizers.Adam(rate, global_clipnorm=10.0), box_loss=box_loss)
     return detector
 
 
 def main(saved_model: str) -> None:
-    """Trains on drawn squares and prints the first detection beside its truth."""
+    """Trains on drawn squares for two or three minutes, and prints how well the best detections fit them."""
     keras.utils.set_random_seed(0)
     images, truth = squares(16)
-    detector = compiled(retinanet(saved_model, num_classes=1))
-    history = detector.fit(images, truth, batch_size=4, epochs=20, verbose=0).history["loss"]
-    found = detector.predict(images[:1], verbose=0)
-    print(f"loss {history[0]:.2f} -> {history[-1]:.2f}")
-    print("found", found["boxes"][0, 0].round(1), "truth", truth["boxes"][0, 0])
+    detector = compiled(retinanet(saved_model, num_classes=1), steps=80 * 4)
+    history = detector.fit(images, truth, batch_size=4, epochs=80, verbose=0).history["loss"]
+    best = detector.predict(images, verbose=0)["boxes"][:, :1]
+    overlaps = np.array(keras.utils.bounding_boxes.compute_iou(best, truth["boxes"], "yxyx"))
+    print(f"loss {history[0]:.2f} -> {history[-1]:.2f}, IoU of the best detections {overlaps.mean():.2f}")
+    print("found", best[0, 0].round(1), "truth", truth["boxes"][0, 0])
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ def test_what_lies_between_is_made_again_once_the_gradient_is_there():
     [
         pytest.param("s0", 4, 3, {}, 0, marks=pytest.mark.slow),
         # The gradient of an edge's weight is one sum over all nodes plainly, and another one cell by cell.
-        ("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}, 1e-5),
+        pytest.param(
+            *("s0", 4, 3, {"partial_channels": 2, "edge_normalization": True, "auxiliary": "conv1"}, 1e-5),
+            marks=pytest.mark.slow,
+        ),
         ("nasbench201", 4, 1, {"auxiliary": None}, 0),
         ("mobilenet", 8, 7, {}, 0),
     ],

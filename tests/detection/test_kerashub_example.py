@@ -28,7 +28,7 @@ loaded = tf.saved_model.load(path)
 expected = loaded.serve((images / 255 - 0.5) / 0.25)
 assert np.allclose(features["P5"], expected["5"], atol=1e-4)  # the manifest's normalisation is inside
 
-detector = example.compiled(example.retinanet(path, num_classes=1))
+detector = example.compiled(example.retinanet(path, num_classes=1), steps=6)
 exported = detector.backbone.image_encoder.get_layer("exported")
 before = [w.numpy() for w in exported.trainable_weights]
 statistics = [w.numpy() for w in exported.non_trainable_weights]
