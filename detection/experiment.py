@@ -271,14 +271,22 @@ def _prepared_splits(pattern: str) -> set[tuple[Path, str]]:
 
 def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: int) -> None:
     """Its shards are all there, and its labels mean what the evaluation's annotations say."""
-    stats = json.loads((folder / f"stats_{split}.json").read_text(encoding="utf-8"))
-    shards.verify(folder, {name: entry for name, entry in stats["files"].items() if name.endswith("tfrecord")}, False)
-    for key, name in stats.get("category_names", {}).items():
-        other = names.get(int(key), name)
-        rule = f"split {split!r} in {str(folder)!r} must call category {key} {other!r}, as task.annotation_file does"
-        _require(other == name, rule, name)
-        rule = f"task.model.num_classes must be above {key}, a category of split {split!r}"
-        _require(int(key) < num_classes, rule, num_classes)
+    path = folder / f"stats_{split}.json"
+    try:
+        stats = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: stats["files"][name] for name in stats["files"] if name.endswith(".tfrecord")}
+        own_names = {int(number): name for number, name in stats.get("category_names", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DetectionError(f"a manifest is damaged; prepare_coco --overwrite. Received: {str(path)!r}") from None
+    shards.verify(folder, files, checksums=False)
+    for number, name in own_names.items():
+        wanted = names.get(number, name)
+        rule = (
+            f"split {split!r} in {str(folder)!r} must call category {number} {wanted!r}, as task.annotation_file does"
+        )
+        _require(wanted == name, rule, name)
+        rule = f"task.model.num_classes must be above {number}, a category of split {split!r}"
+        _require(number < num_classes, rule, num_classes)
 
 
 def use_tfds_annotations(params: cfg.ExperimentConfig, model_dir: str, write: bool) -> None:

@@ -152,6 +152,16 @@ def test_a_shard_of_another_size_than_its_manifest_says_is_refused(damaged, tiny
         experiment.check_data(params, True, "unused")
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"files": 3}', '{"files": {}, "category_names": {"x": "y"}}'])
+def test_a_damaged_manifest_is_refused(coco_folder, tmp_path, tiny_backbone, content):
+    images, coco, write = coco_folder
+    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    params, _ = build(tmp_path / "out", tiny_backbone)
+    (tmp_path / "out" / "stats_val.json").write_text(content)
+    with pytest.raises(DetectionError, match="manifest is damaged"):
+        experiment.check_data(params, True, "unused")
+
+
 def test_splits_must_agree_on_their_categories(coco_folder, tmp_path, tiny_backbone):
     """Each split of an exporter that lists used categories alone is renumbered from 1 in its own way."""
     images, coco, write = coco_folder
