@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,6 +20,7 @@ SMALL += ["steps_per_epoch=1", "data.train_limit=64", "data.test_limit=16", "run
 
 @pytest.fixture(scope="module")
 def supernet():
+    keras.utils.set_random_seed(0)
     net = dm.build_supernet("mobilenet", 8, 6, 4)
     net.build((4, 16, 16, 3))
     return net
@@ -50,13 +52,14 @@ def derived_mflops(genotype) -> float:
 
 def test_derived_network_follows_the_target(supernet):
     """Real bilevel steps with two targets between the cheapest and the dearest network."""
+    keras.utils.set_random_seed(0)
     start = [alpha.numpy() for alpha in supernet.alpha_variables]
     x, y = tf.random.normal([4, 16, 16, 3]), tf.constant([0, 1, 2, 3])
     target = tf.Variable(1.0)
     search = dm.BilevelSearch(
         supernet, alpha_penalty=lambda: 30.0 * tf.square(supernet.expected_multiply_adds() / target - 1)
     )
-    search.compile(SGD(0.01, momentum=0.9), Adam(0.3, l2=0.0))
+    search.compile(SGD(0.01, momentum=0.9), Adam(0.1, l2=0.0))
     step = tf.function(lambda: search.train_step(((x, y), (x, y))))
     cheapest, dearest = (
         derived_mflops(dm.Genotype.from_json(json.dumps({"stages": [[name]] * 6}))) for name in ("ir_k3_e3", "ir_k7_e6")
@@ -67,7 +70,7 @@ def test_derived_network_follows_the_target(supernet):
         target.assign(wanted * 1e6)
         for alpha, value in zip(supernet.alpha_variables, start, strict=True):
             alpha.assign(value)
-        for _ in range(25):
+        for _ in range(60):
             step()
         found.append((wanted, derived_mflops(supernet.genotype())))
     assert all(abs(got / wanted - 1) < 0.25 for wanted, got in found), found
