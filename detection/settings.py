@@ -32,13 +32,6 @@ def lookup(settings: dict, dotted: str) -> Any:
     return value
 
 
-def nested(dotted: str, value: Any) -> dict:
-    """`{"a": {"b": value}}` of `"a.b"`."""
-    for part in reversed(dotted.split(".")):
-        value = {part: value}
-    return value
-
-
 def layered(base: dict, update: dict) -> dict:
     """`update` laid over a copy of `base`."""
     merged = copy.deepcopy(base)

@@ -1,7 +1,7 @@
 """Nested settings out of YAML files and dotted overrides: `trainer.rate=0.1,sizes=[1,2]`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,13 @@ def read_mapping(file: str | Path) -> dict:
     return tree
 
 
+def nested(names: Sequence[str], value: Any) -> dict:
+    """`{"a": {"b": value}}` of `["a", "b"]`."""
+    for name in reversed(names):
+        value = {name: value}
+    return value
+
+
 def merge(settings: dict, update: dict) -> None:
     """Lays `update` over `settings`, in place."""
     for key, value in update.items():
@@ -80,10 +87,7 @@ def _parse(override: str) -> dict:
     names = [name.strip() for name in key.split(".")]
     if not equals or not all(names) or len(names) > MOST_LEVELS:
         raise ValueError(f"An override has the form key.subkey=value. Received: {override[:200]!r}")
-    tree: Any = _value(text, f"The value of override {key[:200]!r}")
-    for name in reversed(names):
-        tree = {name: tree}
-    return tree
+    return nested(names, _value(text, f"The value of override {key[:200]!r}"))
 
 
 def _value(text: str, what: str) -> Any:

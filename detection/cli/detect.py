@@ -9,6 +9,7 @@ from absl import flags
 from detection import manifest, run_directory, settings
 from detection.cli import entry
 from detection.errors import DetectionError
+from safeguards import nested_settings
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
 _BACKBONE = "task.model.backbone"
@@ -94,7 +95,7 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
     key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
     if saved is not None and settings.lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
         frozen = settings.lookup(saved, key)
-        chosen = settings.layered(chosen, settings.nested(key, frozen))
+        chosen = settings.layered(chosen, nested_settings.nested(key.split("."), frozen))
     if not values.config_file:  # eval and predict go on with the run's own config
         chosen = settings.layered(saved, chosen)
     if settings.lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
