@@ -264,8 +264,7 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
 
 def _prepared_splits(pattern: str) -> set[tuple[Path, str]]:
     """Folder and name of the splits that `prepare_coco` wrote whose shards `pattern` matches."""
-    matches = ((Path(file), re.fullmatch(r"(.+)-\d+-of-\d+\.tfrecord", Path(file).name)) for file in glob.glob(pattern))
-    splits = {(path.parent, match[1]) for path, match in matches if match}
+    splits = {(path.parent, shards.split_of(path.name)) for path in map(Path, glob.glob(pattern))}
     return {(folder, split) for folder, split in splits if (folder / f"stats_{split}.json").is_file()}
 
 

@@ -18,6 +18,12 @@ def shard_name(split: str, index: int, num_shards: int) -> str:
     return f"{split}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
+def split_of(name: str) -> str | None:
+    """The split that a file of this name is a shard of; None for another file."""
+    match = re.fullmatch(r"(.+)-\d+-of-\d+\.tfrecord", name)
+    return match and match[1]
+
+
 def write_shards(
     folder: Path,
     split: str,
@@ -45,10 +51,9 @@ def write_shards(
     """
     journal = _Journal(_journal_path(folder, split), source)
     names = [shard_name(split, index, num_shards) for index in range(num_shards)]
-    own = re.compile(re.escape(split) + r"-\d+-of-\d+\.tfrecord")
     for stale in folder.glob("*.tfrecord"):
-        if not own.fullmatch(stale.name):
-            continue  # another split's
+        if split_of(stale.name) != split:
+            continue
         if stale.name not in names or journal.done.get(stale.name) != digest(stale):
             stale.unlink()  # another number of shards would leave files that `train-*` still matches
             journal.done.pop(stale.name, None)
