@@ -33,7 +33,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["dartsminus_tf", "dartsminus_tf.*", "detection", "detection.*", "safeguards"]),
+    packages=find_packages(include=["dartsminus_tf", "dartsminus_tf.*", "detection", "detection.*"]),
     package_data={"dartsminus_tf.zoo": ["*.json"]},
     install_requires=CORE,
     extras_require={

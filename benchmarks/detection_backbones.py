@@ -21,9 +21,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from detection.cli import entry
+from detection.cli.environment import prepare_environment
 
-entry.prepare_environment()
+prepare_environment()
 
 import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
@@ -34,7 +34,8 @@ from official.vision.modeling import factory  # noqa: E402
 from official.vision.modeling.backbones import factory as backbone_factory  # noqa: E402
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # noqa: E402
 
-from detection import experiment, settings, training  # noqa: E402
+from dartsminus_tf.foundation.settings import layered, read_settings  # noqa: E402
+from detection import experiment, training  # noqa: E402
 from detection import optimizer as optimizer_lib  # noqa: E402
 
 _BACKBONE = "task.model.backbone"
@@ -140,7 +141,7 @@ def scaled_to(target: float, kind: str, key: str, fixed: dict, chosen: dict) -> 
 
 
 def _with_backbone(chosen: dict, backbone: dict) -> dict:
-    return settings.layered(chosen, {"task": {"model": {"backbone": backbone}}})
+    return layered(chosen, {"task": {"model": {"backbone": backbone}}})
 
 
 def equal_backbones(chosen: dict) -> dict[str, dict]:
@@ -214,7 +215,7 @@ def main() -> None:
     parser.add_argument("--output_dir", default="runs/detection_backbones", help="table: run directories")
     flags = parser.parse_args()
     override = f"{_BACKBONE}.dartsminus.saved_model={flags.saved_model}"
-    chosen = settings.merge_settings([flags.config_file], [override, *flags.params_override])
+    chosen = read_settings([flags.config_file], [override, *flags.params_override])
     if flags.what == "native":
         print(json.dumps(native_beside_saved_model(experiment.build_experiment(chosen), flags.steps)))
     else:

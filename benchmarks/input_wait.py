@@ -21,8 +21,9 @@ WARM_UP = 2
 def measure(size: str, data_dir: str) -> dict:
     """{"wait_seconds", "step_seconds": medians, "share": of all waiting in all time}."""
     tf = start_tensorflow()
-    from dartsminus_tf.config import SearchConfig, load_config
+    from dartsminus_tf.config import SearchConfig
     from dartsminus_tf.data.pipeline import ImageData
+    from dartsminus_tf.foundation.typed import load_config
     from dartsminus_tf.search.runner import build_search
 
     sizes = SIZES[size][1]

@@ -4,27 +4,11 @@ Unknown keys are refused, ranges and rules between fields are checked when the c
 config is saved with the run.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from dartsminus_tf.errors import UsageError
-from safeguards import nested_settings
-from safeguards.yaml_text import dump_yaml
-
-Positive = Annotated[int, Field(gt=0, le=10**7)]
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Strict(BaseModel):
-    """Base of every config: unknown keys refused, values not changed after construction."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from dartsminus_tf.foundation.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
 
 
 class RuntimeConfig(Strict):
@@ -366,46 +350,3 @@ class QuickstartConfig(Strict):
     train: TrainConfig
     scenes: dict[str, Annotated[int, Field(gt=0)]]
     detection_config: str
-
-
-Config = TypeVar("Config", bound=Strict)
-
-
-def load_config(kind: type[Config], files: Sequence[str] = (), overrides: Sequence[str] = ()) -> Config:
-    """Build a config from YAML files (later ones win) and `key.subkey=value` overrides (which win over files).
-
-    Raises:
-        UsageError: on a missing or malformed file, a bad override, an unknown key, a wrong type or value.
-    """
-    try:
-        return kind.model_validate(nested_settings.read_settings(files, overrides))
-    except ValidationError as error:
-        raise UsageError(_one_line(error)) from None
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def load_yaml(path: Path) -> dict:
-    """The mapping that a YAML file holds; UsageError where it holds anything else."""
-    try:
-        return nested_settings.read_mapping(path)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def dump_config(config: Strict) -> str:
-    """The whole config, defaults included, as YAML."""
-    return dump_yaml(config.model_dump(mode="json"))
-
-
-def _one_line(error: ValidationError) -> str:
-    """The first problem, and how many more there are."""
-    first, *others = error.errors(include_url=False)
-    where = ".".join(str(part) for part in first["loc"]) or "config"
-    received = repr(first.get("input"))
-    received = received if len(received) <= 80 else received[:77] + "..."
-    if first["type"] == "extra_forbidden":
-        message = f"Unknown config key '{where}'."
-    else:
-        message = f"Config key '{where}': {first['msg']}. Received: {received}"
-    return message + (f" (and {len(others)} more problems)" if others else "")

@@ -8,9 +8,9 @@ import tf_keras
 from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import manifest as manifest_lib
 from detection import stages
-from detection.errors import DetectionError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SavedModelBackbone(tf_keras.Model):
       input_mean, input_std: what the arriving images were normalised with.
 
     Raises:
-      DetectionError: the SavedModel breaks the contract (an endpoint, a level or a shape is missing or
+      UsageError: the SavedModel breaks the contract (an endpoint, a level or a shape is missing or
         wrong).
     """
 
@@ -79,7 +79,7 @@ class SavedModelBackbone(tf_keras.Model):
 
     def _freeze_up_to(self, level: int) -> None:
         if not self._freeze_batch_norm:
-            raise DetectionError("frozen_level needs freeze_batch_norm=true. Received: freeze_batch_norm=false")
+            raise UsageError("frozen_level needs freeze_batch_norm=true. Received: freeze_batch_norm=false")
         self._frozen = {v.ref() for v in stages.variables_up_to(self._endpoints.serve, self._trained, level)}
 
     def _l2_loss(self, regularizer: tf_keras.regularizers.Regularizer) -> tf.Tensor:
@@ -96,7 +96,7 @@ class SavedModelBackbone(tf_keras.Model):
         for level, channels in self._manifest.channels.items():
             expected, actual = [1, side // 2**level, side // 2**level, channels], features[str(level)].shape
             if actual.as_list() != expected:
-                raise DetectionError(
+                raise UsageError(
                     f"level {level} of {str(self._manifest.path)!r} must be {expected} for {side} pixels. "
                     f"Received: {actual.as_list()}"
                 )
@@ -144,10 +144,10 @@ def _load(manifest: manifest_lib.Manifest) -> _Endpoints:
     try:
         loaded = tf.saved_model.load(path)
     except (OSError, tf.errors.OpError, ValueError) as error:
-        raise DetectionError(f"the SavedModel cannot be loaded ({error}). Received: {path!r}") from None
+        raise UsageError(f"the SavedModel cannot be loaded ({error}). Received: {path!r}") from None
     for name in ("serve", "train"):
         if not callable(getattr(loaded, name, None)):
-            raise DetectionError(
+            raise UsageError(
                 f"the SavedModel has no endpoint {name!r}; export it with tools/export.py. Received: {path!r}"
             )
     return _Endpoints(loaded, loaded.serve, loaded.train)
@@ -161,7 +161,7 @@ def _variable_lists(loaded: object, manifest: manifest_lib.Manifest) -> tuple[li
         known = {id(v) for v in trained}
         moving = [v for v in getattr(loaded, "variables", []) if id(v) not in known]
     if not trained:
-        raise DetectionError(
+        raise UsageError(
             f"the SavedModel lists no trainable variables (backbone_trainable). Received: {str(manifest.path)!r}"
         )
     return trained, moving
@@ -171,7 +171,7 @@ def _as_features(outputs: object, manifest: manifest_lib.Manifest) -> Mapping[st
     levels = sorted(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
     missing = [str(l) for l in manifest.levels if not isinstance(outputs, Mapping) or str(l) not in outputs]  # noqa: E741
     if missing:
-        raise DetectionError(f"the endpoint must return levels {missing} as the manifest says. Received: {levels}")
+        raise UsageError(f"the endpoint must return levels {missing} as the manifest says. Received: {levels}")
     return outputs
 
 

@@ -6,10 +6,10 @@ from official.core import config_definitions as cfg
 from official.core import task_factory
 from official.modeling import optimization
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import experiment
 from detection import optimizer as optimizer_lib
 from detection import task as _task  # noqa: F401  registers the task for our config
-from detection.errors import DetectionError
 
 
 def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:
@@ -19,11 +19,11 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     are slots of its optimizer.
 
     Raises:
-      DetectionError: no checkpoint, or one of another model.
+      UsageError: no checkpoint, or one of another model.
     """
     path = tf.train.latest_checkpoint(model_dir)
     if path is None:
-        raise DetectionError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
+        raise UsageError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
     experiment.set_precision(params)
     task = task_factory.get_task(params.task)
     model = task.build_model()
@@ -38,7 +38,7 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     try:
         status.expect_partial().assert_existing_objects_matched()
     except AssertionError:
-        raise DetectionError(f"the checkpoint is of another model. Received: {path!r}") from None
+        raise UsageError(f"the checkpoint is of another model. Received: {path!r}") from None
     if averaged:
         optimizer.assign_average_vars(model.trainable_variables)
     return model, int(step.numpy())

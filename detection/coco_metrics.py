@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from pycocotools import coco, cocoeval
 
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
 
 # result.json's names, and the ones that papers and logs use
 NAMES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "aps": "APs", "apm": "APm", "apl": "APl"}
@@ -74,12 +74,12 @@ def evaluate(
       max_detections: best detections an image that count, 100 in COCO.
 
     Raises:
-      DetectionError: an image that the annotations do not know.
+      UsageError: an image that the annotations do not know.
     """
     image_ids = sorted({int(image) for image in image_ids})
     unknown = [image for image in image_ids if image not in ground_truth.imgs]
     if unknown:
-        raise DetectionError(f"task.annotation_file knows all but {len(unknown)} images. Received: id {unknown[0]}")
+        raise UsageError(f"task.annotation_file knows all but {len(unknown)} images. Received: id {unknown[0]}")
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = cocoeval.COCOeval(ground_truth, _results(ground_truth, detections), iouType="bbox")
         evaluation.params.imgIds = image_ids

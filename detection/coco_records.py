@@ -5,9 +5,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from detection import atomic_files, coco_examples, coco_repair, shards
-from detection.errors import DetectionError
-from detection.progress import ProgressLine
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_json
+from dartsminus_tf.foundation.progress import ProgressLine
+from detection import coco_examples, coco_repair, shards
 
 
 def prepare_split(
@@ -39,13 +40,13 @@ def prepare_split(
       The stats, with `skipped` True when the split was complete already.
 
     Raises:
-      DetectionError: unusable input, or a finished split of another input without `overwrite`.
+      UsageError: unusable input, or a finished split of another input without `overwrite`.
     """
     for name, number in (("num_shards", num_shards), ("num_workers", num_workers)):
         if number < 1:
-            raise DetectionError(f"--{name} must be at least 1. Received: {number}")
+            raise UsageError(f"--{name} must be at least 1. Received: {number}")
     if not Path(image_dir).is_dir():
-        raise DetectionError(f"--image_dir must be a folder. Received: {image_dir!r}")
+        raise UsageError(f"--image_dir must be a folder. Received: {image_dir!r}")
     coco = coco_repair.load_annotations(annotations)
     source = _fingerprint(image_dir, annotations, num_shards)
     folder = Path(output_dir)
@@ -60,7 +61,7 @@ def prepare_split(
         shards.forget(folder, split)
     files = _write_files(repaired, Path(image_dir), folder, split, source, num_workers)
     stats = _stats(repaired, repairs, source, files)
-    atomic_files.write_json(stats_path, stats)
+    write_json(stats_path, stats)
     return stats | {"skipped": False}
 
 
@@ -85,7 +86,7 @@ def _write_files(coco: dict, image_dir: Path, folder: Path, split: str, source: 
         ProgressLine(f"{split}: writing shards", num_shards).over,
     )
     annotation_path = folder / f"instances_{split}.json"
-    atomic_files.write_json(annotation_path, coco, indent=None)
+    write_json(annotation_path, coco)
     return files | {annotation_path.name: shards.digest(annotation_path)}
 
 
@@ -94,9 +95,9 @@ def _verified(stats_path: Path, source: dict) -> dict:
         stats = json.loads(stats_path.read_text(encoding="utf-8"))
         same, files = stats["source"] == source, dict(stats["files"])
     except (ValueError, KeyError, TypeError):
-        raise DetectionError(f"{str(stats_path)!r} is damaged; pass --overwrite. Received: it cannot be read") from None
+        raise UsageError(f"{str(stats_path)!r} is damaged; pass --overwrite. Received: it cannot be read") from None
     if not same:
-        raise DetectionError(
+        raise UsageError(
             f"--output_dir holds this split made from other input; pass --overwrite or another folder. "
             f"Received: {str(stats_path.parent)!r}"
         )

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import ExifTags, Image
 
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
 
 _SECTIONS = ("images", "annotations", "categories")
 _LONGEST_NAME, _LARGEST_CATEGORY, _LARGEST_ID = 200, 10_000, 2**53
@@ -21,22 +21,22 @@ def load_annotations(path: str) -> dict:
     """Reads an instances JSON file and checks its outer structure.
 
     Raises:
-      DetectionError: no such file, not JSON, or not a mapping with three lists.
+      UsageError: no such file, not JSON, or not a mapping with three lists.
     """
     try:
         coco = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DetectionError(f"--annotations cannot be read ({error.strerror}). Received: {path!r}") from None
+        raise UsageError(f"--annotations cannot be read ({error.strerror}). Received: {path!r}") from None
     except (ValueError, RecursionError) as error:
-        raise DetectionError(f"--annotations must be a JSON file ({error}). Received: {path!r}") from None
+        raise UsageError(f"--annotations must be a JSON file ({error}). Received: {path!r}") from None
     if not isinstance(coco, dict):
-        raise DetectionError(f"--annotations must hold a JSON object. Received: {type(coco).__name__} in {path!r}")
+        raise UsageError(f"--annotations must hold a JSON object. Received: {type(coco).__name__} in {path!r}")
     for section in _SECTIONS:
         entries = coco.get(section)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise DetectionError(f"--annotations: {section!r} must be a list of objects. Received: {path!r}")
+            raise UsageError(f"--annotations: {section!r} must be a list of objects. Received: {path!r}")
     if not coco["images"] or not coco["categories"]:
-        raise DetectionError(f"--annotations must name images and categories. Received: none in {path!r}")
+        raise UsageError(f"--annotations must name images and categories. Received: none in {path!r}")
     return coco
 
 
@@ -58,14 +58,14 @@ def repair(
       num_workers: images looked at in parallel.
 
     Raises:
-      DetectionError: no image or no category is left.
+      UsageError: no image or no category is left.
     """
     counts: collections.Counter = collections.Counter()
     _require_some_image(coco["images"], image_dir)
     categories, category_ids = _repair_categories(coco["categories"], counts)
     images, image_ids = _repair_images(coco["images"], Path(image_dir), counts, progress, num_workers)
     if not images:
-        raise DetectionError(f"--image_dir has no readable image. Received: {image_dir!r}")
+        raise UsageError(f"--image_dir has no readable image. Received: {image_dir!r}")
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     annotations = _repair_annotations(coco["annotations"], image_ids, category_ids, sizes, counts)
     return {"images": images, "annotations": annotations, "categories": categories}, dict(counts)
@@ -75,7 +75,7 @@ def _require_some_image(entries: list[dict], image_dir: str) -> None:
     """Fails at once, before every image is looked at, on what is nearly always a wrong folder."""
     names = (entry.get("file_name") for entry in entries)
     if not any(isinstance(name, str) and _is_inside(name) and _is_file(Path(image_dir) / name) for name in names):
-        raise DetectionError(f"--image_dir has none of the {len(entries)} images. Received: {image_dir!r}")
+        raise UsageError(f"--image_dir has none of the {len(entries)} images. Received: {image_dir!r}")
 
 
 def _repair_categories(entries: list[dict], counts: collections.Counter) -> tuple[list[dict], dict]:
@@ -90,7 +90,7 @@ def _repair_categories(entries: list[dict], counts: collections.Counter) -> tupl
             name = str(entry.get("name", number))[:_LONGEST_NAME].encode("utf-8", "replace").decode()
             kept[number] = {"id": number, "name": name}
     if not kept:
-        raise DetectionError("--annotations: no category has an integer id. Received: " + repr(entries[0]))
+        raise UsageError("--annotations: no category has an integer id. Received: " + repr(entries[0]))
     # Label 0 is RetinaNet's background, such a class would never be detected; and the largest id sizes the model.
     if min(kept) < 1 or max(kept) > _LARGEST_CATEGORY:
         counts["category_renumbered"] = len(kept)

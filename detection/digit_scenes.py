@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from detection import atomic_files
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_json
 
 CATEGORIES = [{"id": digit + 1, "name": str(digit), "supercategory": "digit"} for digit in range(10)]
 _INK = 0.25  # alpha above which a pixel belongs to the digit; bounds the box
@@ -41,9 +41,9 @@ class SceneOptions:
 
     def __post_init__(self):
         if self.canvas < 64:
-            raise DetectionError(f"--canvas must be at least 64 pixels. Received: {self.canvas}")
+            raise UsageError(f"--canvas must be at least 64 pixels. Received: {self.canvas}")
         if not 1 <= self.min_digits <= self.max_digits:
-            raise DetectionError(f"min_digits must be in [1, max_digits]. Received: {self.min_digits}")
+            raise UsageError(f"min_digits must be in [1, max_digits]. Received: {self.min_digits}")
 
 
 def load_digit_pool() -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ def write_split(
       (image folder, annotation file).
     """
     if num_scenes < 1:
-        raise DetectionError(f"--num_{split} must be at least 1. Received: {num_scenes}")
+        raise UsageError(f"--num_{split} must be at least 1. Received: {num_scenes}")
     image_dir = Path(folder) / "images" / split
     annotations = Path(folder) / "annotations" / f"instances_{split}.json"
     info = {"seed": seed, "split": split, "num_scenes": num_scenes} | dataclasses.asdict(options)
@@ -106,7 +106,7 @@ def write_split(
         coco["images"].append({"id": number, "file_name": name, "width": options.canvas, "height": options.canvas})
         for box, index in zip(boxes, used, strict=True):
             coco["annotations"].append(_entry(len(coco["annotations"]) + 1, number, box, labels[index], index))
-    atomic_files.write_json(annotations, coco, indent=None)
+    write_json(annotations, coco)
     return str(image_dir), str(annotations)
 
 
@@ -116,7 +116,7 @@ def _require_same(annotations: Path, info: dict) -> None:
     except (ValueError, KeyError, TypeError):
         found = None
     if found != info:
-        raise DetectionError(
+        raise UsageError(
             f"--output_dir holds other digit scenes; pass --overwrite or another folder. Received: {str(annotations)!r}"
         )
 

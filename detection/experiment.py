@@ -13,8 +13,8 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import performance
 
+from dartsminus_tf.foundation.errors import UsageError, require
 from detection import coco_examples, configs, manifest, shards, tfds_coco
-from detection.errors import DetectionError
 
 _SEQUENCE = (list, tuple)
 
@@ -23,7 +23,7 @@ def build_experiment(settings: dict) -> cfg.ExperimentConfig:
     """`retinanet_dartsminus` with `settings` on top, unknown keys refused and values checked.
 
     Raises:
-      DetectionError: an unknown key, a value of the wrong type or out of range, or missing data.
+      UsageError: an unknown key, a value of the wrong type or out of range, or missing data.
     """
     params = exp_factory.get_exp_config(configs.EXPERIMENT)
     _check_known(params, settings, "")
@@ -31,7 +31,7 @@ def build_experiment(settings: dict) -> cfg.ExperimentConfig:
         params.override(settings, is_strict=True)
         params.validate()
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DetectionError(f"the config is not valid: {error}") from None
+        raise UsageError(f"the config is not valid: {error}") from None
     _resolve(params)
     check_experiment(params)
     return params
@@ -59,15 +59,15 @@ def _check_known(config: Any, settings: dict, prefix: str) -> None:
         name = f"{prefix}{key}"
         if not isinstance(key, str) or key.startswith("_") or key not in vars(config):
             known = ", ".join(sorted(k for k in vars(config) if not k.startswith("_")))
-            raise DetectionError(f"unknown key {name!r}; known here: {known}. Received: {name}={value!r}")
+            raise UsageError(f"unknown key {name!r}; known here: {known}. Received: {name}={value!r}")
         current = getattr(config, key)
         if isinstance(value, dict):
             if hasattr(current, "as_dict"):
                 _check_known(current, value, f"{name}.")
             elif isinstance(current, int | float | str) and current not in ("", 0):
-                raise DetectionError(f"{name} must be a single value. Received: {value!r}")
+                raise UsageError(f"{name} must be a single value. Received: {value!r}")
         elif not _fits(current, value):
-            raise DetectionError(f"{name} must be {_kind(current)}. Received: {value!r}")
+            raise UsageError(f"{name} must be {_kind(current)}. Received: {value!r}")
 
 
 def _fits(current: Any, value: Any) -> bool:
@@ -96,15 +96,15 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
     """Rules across fields, each of which would otherwise fail late or lower the AP without a word.
 
     Raises:
-      DetectionError: naming the field, the rule and the value.
+      UsageError: naming the field, the rule and the value.
     """
     model, trainer = params.task.model, params.trainer
-    _require(model.num_classes >= 2, "task.model.num_classes must be classes + 1, at least 2", model.num_classes)
+    require(model.num_classes >= 2, "task.model.num_classes must be classes + 1, at least 2", model.num_classes)
     size = list(model.input_size)
     stride = 2**model.max_level
     whole = len(size) == 3 and all(isinstance(s, int) and s > 0 for s in size) and size[2] == 3
     rule = f"task.model.input_size must be [height, width, 3], sides multiples of 2**max_level = {stride}"
-    _require(whole and not (size[0] % stride or size[1] % stride), rule, size)
+    require(whole and not (size[0] % stride or size[1] % stride), rule, size)
     for name in (
         "train_steps",
         "steps_per_loop",
@@ -112,31 +112,31 @@ def check_experiment(params: cfg.ExperimentConfig) -> None:
         "checkpoint_interval",
         "summary_interval",
     ):
-        _require(getattr(trainer, name) >= 1, f"trainer.{name} must be at least 1", getattr(trainer, name))
+        require(getattr(trainer, name) >= 1, f"trainer.{name} must be at least 1", getattr(trainer, name))
     for name in ("train_data", "validation_data"):
         data = getattr(params.task, name)
         both = bool(data.tfds_name) and bool(data.input_path)
-        _require(not both, f"task.{name} takes input_path or tfds_name, not both", data.input_path)
-        _require(
+        require(not both, f"task.{name} takes input_path or tfds_name, not both", data.input_path)
+        require(
             data.global_batch_size >= 1,
             f"task.{name}.global_batch_size must be at least 1",
             data.global_batch_size,
         )
-    _require(
+    require(
         not params.task.validation_data.drop_remainder,
         "task.validation_data.drop_remainder must be false",
         True,
     )
     # With several loops between validations Model Garden cuts the last one short anyway; summaries follow
     # loops.
-    _require(
+    require(
         trainer.summary_interval % trainer.steps_per_loop == 0,
         f"trainer.summary_interval must be a multiple of steps_per_loop = {trainer.steps_per_loop}",
         trainer.summary_interval,
     )
     strategy = params.runtime.distribution_strategy
     rule = "runtime.distribution_strategy must be one_device or mirrored: a detector trains on one machine"
-    _require(strategy in ("one_device", "mirrored"), rule, strategy)
+    require(strategy in ("one_device", "mirrored"), rule, strategy)
     _check_unused_keys(params)
     if model.backbone.type == "dartsminus":
         backbone = manifest.read_manifest(model.backbone.dartsminus.saved_model)
@@ -158,69 +158,64 @@ def _check_unused_keys(params: cfg.ExperimentConfig) -> None:
         ("trainer.eval_tf_while_loop", False, trainer.eval_tf_while_loop),
         ("trainer.best_checkpoint_export_subdir", "", trainer.best_checkpoint_export_subdir),
     ):
-        _require(value == wanted, f"{name} must be {wanted!r}", value)
+        require(value == wanted, f"{name} must be {wanted!r}", value)
     if generator.nms_version == "batched":
         default = type(generator)().pre_nms_top_k
         rule = "task.model.detection_generator.pre_nms_top_k is for nms_version v1 and v2, not for batched"
-        _require(generator.pre_nms_top_k == default, rule, generator.pre_nms_top_k)
+        require(generator.pre_nms_top_k == default, rule, generator.pre_nms_top_k)
     averages = trainer.optimizer_config.ema
     rule = "trainer.optimizer_config.ema.trainable_weights_only must be true"
-    _require(averages is None or averages.trainable_weights_only, rule, False)
+    require(averages is None or averages.trainable_weights_only, rule, False)
 
 
 def _check_fine_tuning(backbone: configs.DartsMinus, levels: list[int]) -> None:
     name = "task.model.backbone.dartsminus"
     frozen, level = backbone.freeze_batch_norm, backbone.frozen_level
-    _require(isinstance(frozen, bool), f"{name}.freeze_batch_norm must be true, false or null", frozen)
+    require(isinstance(frozen, bool), f"{name}.freeze_batch_norm must be true, false or null", frozen)
     rate = backbone.learning_rate_multiplier
-    _require(0 < rate < math.inf, f"{name}.learning_rate_multiplier must be above 0 (task.freeze_backbone)", rate)
+    require(0 < rate < math.inf, f"{name}.learning_rate_multiplier must be above 0 (task.freeze_backbone)", rate)
     decay = backbone.l2_weight_decay
     valid = decay is None or (isinstance(decay, int | float) and not isinstance(decay, bool) and 0 <= decay < math.inf)
-    _require(valid, f"{name}.l2_weight_decay must be at least 0 or null", decay)
+    require(valid, f"{name}.l2_weight_decay must be at least 0 or null", decay)
     if level is not None:
         known = isinstance(level, int) and not isinstance(level, bool) and level in levels
-        _require(known, f"{name}.frozen_level must be one of the backbone's levels {levels} or null", level)
-        _require(frozen, f"{name}.frozen_level needs freeze_batch_norm=true", frozen)
+        require(known, f"{name}.frozen_level must be one of the backbone's levels {levels} or null", level)
+        require(frozen, f"{name}.frozen_level needs freeze_batch_norm=true", frozen)
 
 
 def _check_precision(params: cfg.ExperimentConfig) -> None:
     precision = params.runtime.mixed_precision_dtype
     known = ("float32", "bfloat16", "float16")
-    _require(precision in known, f"runtime.mixed_precision_dtype must be one of {', '.join(known)}", precision)
+    require(precision in known, f"runtime.mixed_precision_dtype must be one of {', '.join(known)}", precision)
     averaged = params.trainer.optimizer_config.ema is not None
     rule = "trainer.optimizer_config.ema works with float32 and bfloat16 only (runtime.mixed_precision_dtype)"
-    _require(not (averaged and precision == "float16"), rule, precision)  # Model Garden loses the average there
+    require(not (averaged and precision == "float16"), rule, precision)  # Model Garden loses the average there
     for name in ("train_data", "validation_data"):
         dtype = getattr(params.task, name).dtype
-        _require(dtype == "float32", f"task.{name}.dtype must be float32; the network casts", dtype)
-
-
-def _require(holds: bool, rule: str, received: Any) -> None:
-    if not holds:
-        raise DetectionError(f"{rule}. Received: {received!r}")
+        require(dtype == "float32", f"task.{name}.dtype must be float32; the network casts", dtype)
 
 
 def check_batches(params: cfg.ExperimentConfig, replicas: int) -> None:
     """Checks that batches can be shared out among the devices.
 
     Raises:
-      DetectionError: a batch size is no multiple of their number.
+      UsageError: a batch size is no multiple of their number.
     """
     for name in ("train_data", "validation_data"):
         size = getattr(params.task, name).global_batch_size
         rule = f"task.{name}.global_batch_size must be a multiple of the {replicas} devices"
-        _require(size % replicas == 0, rule, size)
+        require(size % replicas == 0, rule, size)
 
 
 def check_devices(params: cfg.ExperimentConfig) -> None:
     """Checks that the accelerators which the config asks for are there.
 
     Raises:
-      DetectionError: there are fewer.
+      UsageError: there are fewer.
     """
     present = len(tf.config.list_physical_devices("GPU"))
     rule = f"runtime.num_gpus must be at most {present}, the GPUs of this machine (0: distribution_strategy=one_device)"
-    _require(params.runtime.num_gpus <= present, rule, params.runtime.num_gpus)
+    require(params.runtime.num_gpus <= present, rule, params.runtime.num_gpus)
 
 
 def set_precision(params: cfg.ExperimentConfig) -> None:
@@ -235,7 +230,7 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
       The evaluation annotations (COCO instances JSON).
 
     Raises:
-      DetectionError: a pattern matches no file, a file holds no detection records, or a category id is outside the
+      UsageError: a pattern matches no file, a file holds no detection records, or a category id is outside the
         model's classes.
     """
     for name in ("train_data", "validation_data") if training else ("validation_data",):
@@ -245,15 +240,15 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
             continue
         for pattern in input_patterns(data.input_path):
             files = sorted(glob.glob(pattern))
-            _require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
+            require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
             rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
-            _require(coco_examples.is_readable(files[0]), rule, files[0])
+            require(coco_examples.is_readable(files[0]), rule, files[0])
     use_tfds_annotations(params, model_dir, write=True)
     annotations = read_annotations(params.task.annotation_file)
     ids = [category["id"] for category in annotations["categories"]]
     rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"
-    _require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
-    _require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
+    require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
+    require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
     names = {category["id"]: category.get("name") for category in annotations["categories"]}
     for name in ("train_data", "validation_data") if training else ("validation_data",):
         for pattern in input_patterns(getattr(params.task, name).input_path):
@@ -276,23 +271,23 @@ def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: i
         files = {name: stats["files"][name] for name in stats["files"] if name.endswith(".tfrecord")}
         own_names = {int(number): name for number, name in stats.get("category_names", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DetectionError(f"a manifest is damaged; prepare_coco --overwrite. Received: {str(path)!r}") from None
+        raise UsageError(f"a manifest is damaged; prepare_coco --overwrite. Received: {str(path)!r}") from None
     shards.verify(folder, files, checksums=False)
     for number, name in own_names.items():
         wanted = names.get(number, name)
         rule = (
             f"split {split!r} in {str(folder)!r} must call category {number} {wanted!r}, as task.annotation_file does"
         )
-        _require(wanted == name, rule, name)
+        require(wanted == name, rule, name)
         rule = f"task.model.num_classes must be above {number}, a category of split {split!r}"
-        _require(number < num_classes, rule, num_classes)
+        require(number < num_classes, rule, num_classes)
 
 
 def use_tfds_annotations(params: cfg.ExperimentConfig, model_dir: str, write: bool) -> None:
     """Where validation data are of TFDS, evaluates against a file in `model_dir`, unless the config names one.
 
     Raises:
-      DetectionError: the set is not prepared.
+      UsageError: the set is not prepared.
     """
     data = params.task.validation_data
     split = re.sub("[^0-9a-zA-Z]+", "_", data.tfds_split).strip("_")
@@ -316,7 +311,7 @@ def read_annotations(path: str | None) -> dict:
     """The instances JSON that evaluation runs against.
 
     Raises:
-      DetectionError: it is missing or not an instances JSON.
+      UsageError: it is missing or not an instances JSON.
     """
     try:
         with open(path or "", encoding="utf-8") as file:
@@ -324,5 +319,5 @@ def read_annotations(path: str | None) -> dict:
         complete = all(annotations[key] for key in ("images", "categories")) and "annotations" in annotations
     except (OSError, ValueError, KeyError, TypeError):
         complete = False
-    _require(complete, "task.annotation_file must be the instances JSON that prepare_coco wrote", path)
+    require(complete, "task.annotation_file must be the instances JSON that prepare_coco wrote", path)
     return annotations

@@ -8,8 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 from official.core import base_trainer
 
-from detection.errors import DetectionError, Stopped
-from safeguards.signals import StopRequest
+from dartsminus_tf.foundation.errors import Stopped, UsageError
+from dartsminus_tf.foundation.signals import StopRequest
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
 
@@ -74,7 +74,7 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     Every tensor is read: TensorFlow keeps a checksum of each.
 
     Raises:
-      DetectionError: there are checkpoints, and none is whole.
+      UsageError: there are checkpoints, and none is whole.
     """
     found = ((_INDEX.fullmatch(path.name), path) for path in Path(model_dir).iterdir())
     paths = [str(path)[: -len(".index")] for _, path in sorted((int(m[1]), path) for m, path in found if m)]
@@ -87,7 +87,7 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     if whole:
         tf.compat.v1.train.update_checkpoint_state(model_dir, whole[-1], whole)
     elif paths:
-        raise DetectionError(
+        raise UsageError(
             f"no checkpoint is whole; delete the folder to start from the beginning. Received: {model_dir!r}"
         )
 

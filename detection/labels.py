@@ -42,7 +42,7 @@ def read_labels(annotation_file: str | None) -> Labels:
     """Labels of an instances JSON that `prepare_coco` wrote; empty ones without a file.
 
     Raises:
-      DetectionError: the file is missing or damaged.
+      UsageError: the file is missing or damaged.
     """
     if not annotation_file:
         return Labels({}, {}, {})

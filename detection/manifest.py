@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
 
 FORMAT = "dartsminus_tf.backbone"
 FORMAT_VERSION = 1
@@ -41,43 +41,43 @@ def read_manifest(saved_model: str) -> Manifest:
       saved_model: folder that holds `saved_model.pb` and `manifest.json`.
 
     Raises:
-      DetectionError: the folder, the SavedModel or the manifest is missing or breaks the contract.
+      UsageError: the folder, the SavedModel or the manifest is missing or breaks the contract.
     """
     if not saved_model:
-        raise DetectionError("task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''")
+        raise UsageError("task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''")
     folder = Path(saved_model)
     if not (folder / "saved_model.pb").is_file():
-        raise DetectionError(
+        raise UsageError(
             f"saved_model must be a folder with saved_model.pb (tools/export.py). Received: {saved_model!r}"
         )
     path = folder / "manifest.json"
     if not path.is_file():
-        raise DetectionError(f"the backbone has no manifest.json; export it again. Received: {saved_model!r}")
+        raise UsageError(f"the backbone has no manifest.json; export it again. Received: {saved_model!r}")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DetectionError(f"manifest.json must be JSON ({error}). Received: {str(path)!r}") from None
+        raise UsageError(f"manifest.json must be JSON ({error}). Received: {str(path)!r}") from None
     return _checked(raw, folder)
 
 
 def _checked(raw: object, folder: Path) -> Manifest:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         received = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-        raise DetectionError(f"manifest.json: 'format' must be {FORMAT!r}. Received: {received!r}")
+        raise UsageError(f"manifest.json: 'format' must be {FORMAT!r}. Received: {received!r}")
     if raw.get("format_version") != FORMAT_VERSION:
-        raise DetectionError(
+        raise UsageError(
             f"manifest.json: 'format_version' must be {FORMAT_VERSION}. Received: {raw.get('format_version')!r}"
         )
     preprocessing = raw.get("preprocessing")
     if not isinstance(preprocessing, dict):
-        raise DetectionError(f"manifest.json: 'preprocessing' must be a mapping. Received: {preprocessing!r}")
+        raise UsageError(f"manifest.json: 'preprocessing' must be a mapping. Received: {preprocessing!r}")
     if preprocessing.get("channels", 3) != 3:
-        raise DetectionError(
+        raise UsageError(
             f"manifest.json: preprocessing.channels must be 3. Received: {preprocessing.get('channels')!r}"
         )
     std = _three_floats(preprocessing, "std")
     if min(std) <= 0:
-        raise DetectionError(f"manifest.json: preprocessing.std must be above 0. Received: {list(std)!r}")
+        raise UsageError(f"manifest.json: preprocessing.std must be above 0. Received: {list(std)!r}")
     return Manifest(folder, _level_channels(raw.get("levels")), _three_floats(preprocessing, "mean"), std, raw)
 
 
@@ -87,20 +87,20 @@ def _three_floats(preprocessing: dict, key: str) -> tuple[float, float, float]:
         isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in values
     )
     if not numbers or len(values) != 3:
-        raise DetectionError(f"manifest.json: preprocessing.{key} must be three numbers. Received: {values!r}")
+        raise UsageError(f"manifest.json: preprocessing.{key} must be three numbers. Received: {values!r}")
     return tuple(float(v) for v in values)
 
 
 def _level_channels(levels: object) -> dict[int, int]:
     if not isinstance(levels, dict) or not levels:
-        raise DetectionError(f"manifest.json: 'levels' must map levels to channels. Received: {levels!r}")
+        raise UsageError(f"manifest.json: 'levels' must map levels to channels. Received: {levels!r}")
     channels = {}
     for level, entry in levels.items():
         count = entry.get("channels") if isinstance(entry, dict) else None
         if level not in _LEVELS or not isinstance(count, int) or not 1 <= count <= 10**6:
-            raise DetectionError(f"manifest.json: level {level!r} needs integer channels. Received: {entry!r}")
+            raise UsageError(f"manifest.json: level {level!r} needs integer channels. Received: {entry!r}")
         if entry.get("stride") != 2 ** int(level):
-            raise DetectionError(
+            raise UsageError(
                 f"manifest.json: level {level} must have stride {2 ** int(level)}. Received: {entry.get('stride')!r}"
             )
         channels[int(level)] = count
@@ -114,13 +114,13 @@ def check_levels(manifest: Manifest, min_level: int, max_level: int) -> None:
     Levels above the backbone's last are made by the pyramid itself (stride-2 convolutions).
 
     Raises:
-      DetectionError: a level is missing.
+      UsageError: a level is missing.
     """
     if not 1 <= min_level <= max_level:
-        raise DetectionError(f"task.model.min_level must be in [1, max_level = {max_level}]. Received: {min_level}")
+        raise UsageError(f"task.model.min_level must be in [1, max_level = {max_level}]. Received: {min_level}")
     top = min(max_level, manifest.levels[-1])
     missing = [level for level in range(min_level, max(top, min_level) + 1) if level not in manifest.channels]
     if missing:
-        raise DetectionError(
+        raise UsageError(
             f"the pyramid from level {min_level} needs backbone levels {missing} too. Received: {manifest.levels}"
         )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from official.core import config_definitions as cfg
 
-from detection import atomic_files, checkpoints, draw, samples, serving
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import replacing, write_json
+from dartsminus_tf.foundation.progress import ProgressLine
+from detection import checkpoints, draw, samples, serving
 from detection.labels import Labels, read_labels
-from detection.progress import ProgressLine
 
 
 @dataclasses.dataclass
@@ -40,7 +41,7 @@ def predict(
     readable image are named in `unreadable.json` and left out.
 
     Raises:
-      DetectionError: no image at `source`, or none that can be read.
+      UsageError: no image at `source`, or none that can be read.
     """
     files = None if source is None else samples.image_files(source)
     (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
@@ -62,10 +63,10 @@ def predict(
         if done.images <= num_pictures:
             _draw(Path(done.folder), sample, boxes.above(threshold), names, labels)
     if not done.images:
-        raise DetectionError(f"--input holds no readable image. Received: {source!r}")
-    atomic_files.write_json(Path(done.folder) / "results.json", results, indent=None)
+        raise UsageError(f"--input holds no readable image. Received: {source!r}")
+    write_json(Path(done.folder) / "results.json", results)
     if unreadable:
-        atomic_files.write_json(Path(done.folder) / "unreadable.json", unreadable)
+        write_json(Path(done.folder) / "unreadable.json", unreadable)
     done.unreadable, done.detections = len(unreadable), len(results)
     done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
     return done
@@ -97,7 +98,7 @@ def _draw(folder: Path, sample: samples.Sample, boxes: draw.Boxes, names: dict[i
     if truth is not None:
         truth = draw.Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
     picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
-    with atomic_files.replacing(folder / f"{sample.name}.png") as temporary:
+    with replacing(folder / f"{sample.name}.png") as temporary:
         picture.save(temporary)
 
 

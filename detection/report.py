@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from official.core import config_definitions as cfg
 from PIL import Image
 
-from detection import atomic_files, coco_metrics, draw, samples
+from dartsminus_tf.foundation.files import replacing, write_atomically, write_json
+from detection import coco_metrics, draw, samples
 from detection.labels import Labels
 
 _RECALL = np.linspace(0, 1, 101)  # COCO's recall points
@@ -24,12 +25,12 @@ def write(folder: str | Path, evaluation: coco_metrics.Evaluation, labels: Label
     `detections.json` is a COCO results file with the data set's own ids: pycocotools finds the same AP in it.
     """
     folder = Path(folder)
-    atomic_files.write_json(folder / "detections.json", labels.in_original_ids(evaluation.detections), indent=None)
+    write_json(folder / "detections.json", labels.in_original_ids(evaluation.detections))
     rows = class_rows(evaluation, labels)
-    atomic_files.write_text(folder / "per_class.csv", _as_csv(rows))
-    atomic_files.write_text(folder / "per_class.md", _as_markdown(rows, evaluation))
+    write_atomically(folder / "per_class.csv", _as_csv(rows))
+    write_atomically(folder / "per_class.md", _as_markdown(rows, evaluation))
     for name, picture in (("detections.png", sheet), ("pr_curves.png", precision_recall_chart(evaluation))):
-        with atomic_files.replacing(folder / name) as temporary:
+        with replacing(folder / name) as temporary:
             picture.save(temporary)
 
 

@@ -10,9 +10,10 @@ import tensorflow as tf
 from official.core import config_definitions as cfg
 from PIL import Image
 
-from detection import coco_metrics, report, run_directory
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.tables import MetricsTable
+from detection import coco_metrics, report
 from detection import task as task_lib
-from detection.errors import DetectionError
 from detection.labels import Labels
 
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
@@ -32,7 +33,7 @@ class Reporter:
     def __init__(self, params: cfg.ExperimentConfig, folder: str, labels: Labels, threshold: float, console: TextIO):
         self._params, self._folder = params, Path(folder)
         self._labels, self._threshold, self._console = labels, threshold, console
-        self._metrics = run_directory.MetricsFile(folder)
+        self._metrics: MetricsTable | None = None
         self._train_steps = params.trainer.train_steps
         self._start = time.monotonic()
         self._last: tuple[int, float] | None = None
@@ -54,7 +55,9 @@ class Reporter:
     def begin(self, global_step: tf.Variable, task: task_lib.DartsMinusRetinaNetTask) -> None:
         """Notes the step that the run starts or resumes from, and who evaluates."""
         self.global_step, self._task = global_step, task
-        self._last = (int(global_step.numpy()), self.seconds)
+        step = int(global_step.numpy())
+        self._metrics = MetricsTable(self._folder / "metrics.csv", step + 1, key="step", parts=("split",))
+        self._last = (step, self.seconds)
 
     def on_train(self, output: Mapping[str, Any]) -> None:
         """Orbit calls this after every `steps_per_loop` steps."""
@@ -75,7 +78,7 @@ class Reporter:
         step, seconds = int(self.global_step.numpy()), self.seconds
         self.evaluation, self.evaluated_step = self._task.coco_metric.last, step
         if self.evaluation is None:
-            raise DetectionError("task.validation_data must hold an image that can be read. Received: none")
+            raise UsageError("task.validation_data must hold an image that can be read. Received: none")
         metrics = self.evaluation.metrics
         row = _losses(output) | metrics
         self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row)

@@ -10,8 +10,8 @@ from official.core import config_definitions as cfg
 from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import draw, experiment, tfds_coco
-from detection.errors import DetectionError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -52,12 +52,12 @@ def image_files(path: str) -> list[Path]:
     """One image file, or those of a folder in name order.
 
     Raises:
-      DetectionError: there is none.
+      UsageError: there is none.
     """
     place = Path(path)
     files = [place] if place.is_file() else sorted(p for p in place.glob("*") if p.suffix.lower() in _SUFFIXES)
     if not files:
-        raise DetectionError(f"--input must be an image or a folder of images. Received: {path!r}")
+        raise UsageError(f"--input must be an image or a folder of images. Received: {path!r}")
     return files
 
 

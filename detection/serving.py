@@ -1,6 +1,5 @@
 """A trained RetinaNet from raw images to boxes, as one graph: for predictions, and for export to a server."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +9,11 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.vision.ops import preprocess_ops
 
-from detection import atomic_files, draw, run_directory
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.files import new_folder, write_json
+from dartsminus_tf.foundation.run import versions
+from detection import draw
 from detection.labels import Labels
+from detection.run_directory import DETECTOR
 
 _ENCODED, _PIXELS = "serving_default", "image_tensor"
 _TOLERANCE = 1e-3  # of boxes in pixels and of scores, between the live and the reloaded detector
@@ -110,21 +111,16 @@ def export(detector: Detector, folder: str, description: dict) -> None:
       description: what `detector.json` holds besides versions.
 
     Raises:
-      DetectionError: the folder exists.
+      UsageError: the folder exists.
     """
-    place = Path(folder)
-    if place.exists():
-        raise DetectionError(f"--export_dir has this version already; take another folder. Received: {folder!r}")
-    temporary = place.with_name(f".{place.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     signatures = {
         _ENCODED: detector.detect_bytes.get_concrete_function(),
         _PIXELS: detector.detect_images.get_concrete_function(),
     }
-    tf.saved_model.save(detector, str(temporary), signatures=signatures)
-    atomic_files.write_json(temporary / "detector.json", description | {"versions": run_directory.versions()})
-    _require_parity(detector, temporary)
-    temporary.rename(place)
+    with new_folder(folder) as place:
+        tf.saved_model.save(detector, str(place), signatures=signatures)
+        write_json(place / "detector.json", description | {"versions": versions(DETECTOR.packages)})
+        _require_parity(detector, place)
 
 
 def _require_parity(detector: Detector, folder: Path) -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from detection import atomic_files
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import replacing, write_json
 
 Digest = dict[str, object]  # {"bytes": size, "sha256": hex}
 
@@ -86,7 +86,7 @@ def _journal_path(folder: Path, split: str) -> Path:
 def _write_shard(path: Path, images: list[dict], make_example: Callable[[dict], object]) -> tuple[str, Digest]:
     import tensorflow as tf
 
-    with atomic_files.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+    with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for image in images:
             writer.write(make_example(image).SerializeToString())
         writer.flush()
@@ -103,14 +103,14 @@ def verify(folder: Path, files: dict[str, Digest], checksums: bool = True) -> No
     """Checks every file against its digest, or its size alone.
 
     Raises:
-      DetectionError: one is missing, cut short or changed.
+      UsageError: one is missing, cut short or changed.
     """
     for name, expected in files.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != expected["bytes"]:
-            raise DetectionError(f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}")
+            raise UsageError(f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}")
         if checksums and digest(path) != expected:
-            raise DetectionError(f"a prepared file has another checksum; pass --overwrite. Received: {str(path)!r}")
+            raise UsageError(f"a prepared file has another checksum; pass --overwrite. Received: {str(path)!r}")
 
 
 class _Journal:
@@ -128,7 +128,7 @@ class _Journal:
 
     def add(self, name: str, entry: Digest) -> None:
         self.done[name] = entry
-        atomic_files.write_json(self._path, {"source": self._source, "done": self.done})
+        write_json(self._path, {"source": self._source, "done": self.done})
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ import tensorflow as tf
 from official.core import config_definitions as cfg
 from official.vision.dataloaders import tfds_detection_decoders
 
-from detection import atomic_files
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_json
 
 NAMES = ("coco/2017", "coco/2014")
 _UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # of 1..90
@@ -44,21 +44,21 @@ def require_prepared(data: cfg.DataConfig) -> None:
     """Checks that the set is on disk; Model Garden's reader would start to download 25 GB.
 
     Raises:
-      DetectionError: an unknown or unprepared set or split.
+      UsageError: an unknown or unprepared set or split.
     """
     import tensorflow_datasets as tfds
 
     if data.tfds_name not in NAMES:
-        raise DetectionError(f"tfds_name must be one of {', '.join(NAMES)}. Received: {data.tfds_name!r}")
+        raise UsageError(f"tfds_name must be one of {', '.join(NAMES)}. Received: {data.tfds_name!r}")
     builder = tfds.builder(data.tfds_name, data_dir=data.tfds_data_dir or None)
     if not Path(builder.data_dir).is_dir():
-        raise DetectionError(
+        raise UsageError(
             f"tfds_name is not prepared; run: tfds build {data.tfds_name} --data_dir=DIR, and set tfds_data_dir=DIR. "
             f"Received: {builder.data_dir}"
         )
     known = sorted(builder.info.splits)
     if data.tfds_split.split("[")[0] not in known:
-        raise DetectionError(f"tfds_split must be of {', '.join(known)}. Received: {data.tfds_split!r}")
+        raise UsageError(f"tfds_split must be of {', '.join(known)}. Received: {data.tfds_split!r}")
 
 
 def load(data: cfg.DataConfig) -> tf.data.Dataset:
@@ -88,7 +88,7 @@ def write_annotations(data: cfg.DataConfig, path: str) -> None:
         coco["annotations"] += _annotations(example["objects"], image_id, height, width)
     for number, annotation in enumerate(coco["annotations"], start=1):
         annotation["id"] = number  # pycocotools reads id 0 as "unmatched"
-    atomic_files.write_json(path, coco, indent=None)
+    write_json(path, coco)
 
 
 def _annotations(objects: dict, image_id: int, height: int, width: int) -> list[dict]:

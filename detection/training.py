@@ -13,12 +13,17 @@ from official.common import distribute_utils
 from official.core import config_definitions as cfg
 from official.core import task_factory, train_lib
 
-from detection import atomic_files, experiment, interruption, report, run_directory
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.lock import RunLock
+from dartsminus_tf.foundation.run import versions
+from dartsminus_tf.foundation.yaml_text import dump_yaml
+from detection import experiment, interruption, report
 from detection import optimizer as optimizer_lib
 from detection import task as _task  # noqa: F401  registers the task for our config
-from detection.errors import DetectionError
 from detection.labels import read_labels
 from detection.reporter import Reporter
+from detection.run_directory import DETECTOR
 
 
 @contextlib.contextmanager
@@ -47,17 +52,17 @@ def run(
 
     Raises:
       Stopped: after SIGINT or SIGTERM; the state is saved.
-      DetectionError: another process is at work in `model_dir`, or the training diverged.
+      UsageError: another process is at work in `model_dir`, or the training diverged.
     """
     for folder in (model_dir, output_dir):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    with run_directory.locked(model_dir), interruption.StopRequest() as stop:
+    with RunLock(Path(model_dir)), interruption.StopRequest() as stop:
         return _run(params, model_dir, mode, output_dir, threshold, stop, quiet)
 
 
 def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, stop, quiet: bool) -> dict:
     if mode == "train_and_eval":
-        run_directory.save_params(model_dir, params.as_dict())
+        write_atomically(Path(model_dir) / DETECTOR.file, dump_yaml(params.as_dict(), sort_keys=True))
     tf_keras.utils.set_random_seed(params.task.seed)
     experiment.set_precision(params)
     labels = read_labels(params.task.annotation_file)
@@ -76,7 +81,7 @@ def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, s
                 runner.controller.evaluate(steps=params.trainer.validation_steps)
         result = _result(params, runner, reporter, labels)
     report.write(output_dir, reporter.evaluation, labels, reporter.sheet)
-    atomic_files.write_json(Path(output_dir) / "result.json", result)
+    write_json(Path(output_dir) / "result.json", result)
     return result
 
 
@@ -86,7 +91,7 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
     except RuntimeError as error:  # Model Garden's check after every loop of steps
         if "loss value" not in str(error):
             raise
-        raise DetectionError(
+        raise UsageError(
             f"training diverged; lower trainer.optimizer_config.learning_rate. Received: {error}"
         ) from None
 
@@ -149,7 +154,7 @@ def _result(params, runner, reporter: Reporter, labels) -> dict:
         "saved_model": params.task.model.backbone.dartsminus.saved_model,
         "checkpoint": os.path.basename(runner.checkpoint_manager.latest_checkpoint or ""),
         "seed": params.task.seed,
-        "versions": run_directory.versions(),
+        "versions": versions(DETECTOR.packages),
     }
 
 

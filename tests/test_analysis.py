@@ -20,7 +20,7 @@ from dartsminus_tf.analysis.landscape import directions
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.skip_advantage import WeighedBlock
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.search.hessian import AlphaHessian
 from tests.conftest import ROOT, TINY_SEARCH
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.search.beta import BetaSchedule
 
 

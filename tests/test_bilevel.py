@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.errors import Stopped
+from dartsminus_tf.foundation.errors import Stopped
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.search.beta import BetaSchedule

@@ -3,14 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
-from dartsminus_tf.config import (
-    QuickstartConfig,
-    SearchConfig,
-    TrainConfig,
-    dump_config,
-    load_config,
-)
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import QuickstartConfig, SearchConfig, TrainConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import dump_config, load_config
 from tests.conftest import ROOT
 
 KINDS = {

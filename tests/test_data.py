@@ -15,7 +15,7 @@ from dartsminus_tf.data.crop import center_crop, random_resized_crop
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.source import load_source
 from dartsminus_tf.data.splits import split_indices
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 PLAIN = AugmentConfig(crop_padding=0, flip=False)
 DIGITS = {"name": "digits", "image_size": 8, "batch_size": 16}

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from dartsminus_tf.config import SearchConfig, TrainConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.distribution import strategy_of
 from tests.conftest import ROOT, TINY_SEARCH
 

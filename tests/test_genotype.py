@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dartsminus_tf as dm
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.derive import derive, derive_cell
 from dartsminus_tf.spaces.darts.genotype import CellGenotype
 from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges

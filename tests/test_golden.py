@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.interop.torch_state import torch_slots
 
 SEARCH = ["search_s0", "search_s1", "search_s3", "search_nb201"]

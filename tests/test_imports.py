@@ -11,11 +11,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "dartsminus_tf"
 
 # Each room imports only itself and rooms before it.
 ROOMS = [
-    "errors",
+    "foundation",
     "runtime",
     "config",
-    "run",
-    "tables",
     "data",
     "ops",
     "spaces",

@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from dartsminus_tf.config import SearchConfig, TrainConfig, load_config
+from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.typed import load_config
 from tests.conftest import TINY_SEARCH
 
 SMALL = ["runtime.deterministic=true", "runtime.save_minutes=0.005", "runtime.verbose=0", "data.train_limit=256"]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.config import SearchConfig, load_config
+from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.search.runner import build_search, run_search

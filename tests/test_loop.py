@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dartsminus_tf.config import RuntimeConfig
-from dartsminus_tf.errors import Stopped, UsageError
+from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints, Position
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.faults import write_faults

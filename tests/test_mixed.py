@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.candidates import DilatedCandidate, SeparableCandidate, SkipCandidate
 from dartsminus_tf.ops.graph import normalise_edges

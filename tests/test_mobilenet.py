@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
 from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, PRIMITIVES, MobileGenotype, block_of, uniform_genotype
 from dartsminus_tf.spaces.mobilenet.mixed import MobileLayer

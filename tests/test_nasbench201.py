@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.config import SearchConfig, TrainConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.interop.torch_state import torch_slots
 from dartsminus_tf.search.runner import run_search, summary
 from dartsminus_tf.search.truth import true_result

@@ -2,8 +2,8 @@
 
 import pytest
 
-from safeguards.nested_settings import read_mapping, read_settings
-from safeguards.yaml_text import dump_yaml, parse_yaml
+from dartsminus_tf.foundation.settings import read_mapping, read_settings
+from dartsminus_tf.foundation.yaml_text import dump_yaml, parse_yaml
 
 
 @pytest.mark.parametrize(

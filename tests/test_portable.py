@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.card import LICENCES, model_card
 from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
+from dartsminus_tf.foundation.errors import UsageError
 
 CELLS = dm.Genotype.from_dict(
     {

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.config import SearchConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.ops.layers import SkipDropout
 from dartsminus_tf.ops.mixed import MixedEdges

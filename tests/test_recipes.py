@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.config import TrainConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import TrainConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.optimizers import RMSprop
 from dartsminus_tf.train.genotypes import find_genotype
 from dartsminus_tf.train.runner import load_trained, run_training

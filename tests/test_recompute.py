@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import dartsminus_tf as dm
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops.recompute import recomputed
 
 

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from dartsminus_tf.config import SearchConfig, TrainConfig, load_config
-from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run import RunDirectory
+from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.train.runner import load_trained, run_training
 from tests.conftest import ROOT, TINY_SEARCH
@@ -61,7 +62,10 @@ def test_a_finished_run_is_left_alone(search_run, tiny_config):
 def test_two_processes_cannot_share_a_directory(tiny_config, tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path, tiny_config):
-        code = f"from pathlib import Path; from safeguards.run_lock import RunLock; RunLock(Path('{path}')).acquire()"
+        code = (
+            "from pathlib import Path; from dartsminus_tf.foundation.lock import RunLock; "
+            f"RunLock(Path('{path}')).acquire()"
+        )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert f"in use by process {os.getpid()} on" in other.stderr
         with pytest.raises(UsageError, match="in use by process"):
@@ -80,7 +84,9 @@ def test_a_directory_of_another_config_is_refused(search_run):
     path, _ = search_run
     before = (path / "config.yaml").read_text()
     other = load_config(SearchConfig, overrides=[*TINY_SEARCH, "weights.l2=0.5", "runtime.seed=3"])
-    with pytest.raises(UsageError, match=r"another config \(it differs in seed, weights.l2\)"):
+    with pytest.raises(
+        UsageError, match=r"another config \(it differs in runtime.seed \(0 -> 3\), weights.l2 \(0.0003 -> 0.5\)\)"
+    ):
         run_search(other, path)
     assert (path / "config.yaml").read_text() == before
 

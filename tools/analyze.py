@@ -1,6 +1,8 @@
-"""See `dartsminus_tf.cli.analyze`."""
+"""See `dartsminus_tf/cli/analyze.py`."""
+
+import sys
 
 from dartsminus_tf.cli.analyze import run
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

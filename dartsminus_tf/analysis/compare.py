@@ -9,8 +9,8 @@ from dartsminus_tf.analysis.history import SearchHistory, find_histories
 from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
-from dartsminus_tf.run import write_atomically
-from dartsminus_tf.tables import Row, markdown, mean_and_spread, write_csv
+from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.tables import Row, markdown, mean_and_spread, write_csv
 
 _SEED = re.compile(r"/?seed_\d+$")
 PANELS = {

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dartsminus_tf.analysis.history import SearchHistory
-from dartsminus_tf.config import SearchConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.seeds import run_seeds
 
 

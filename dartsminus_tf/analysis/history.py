@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dartsminus_tf.config import SearchConfig, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.spaces import Genotype, get_space
 from dartsminus_tf.spaces.supernet import softmax
 

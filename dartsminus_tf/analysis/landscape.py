@@ -18,8 +18,8 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import LandscapeSettings
 from dartsminus_tf.analysis.style import DPI, save
+from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
-from dartsminus_tf.tables import write_csv
 
 Alphas = dict[str, np.ndarray]
 

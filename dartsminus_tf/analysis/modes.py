@@ -11,8 +11,11 @@ from dartsminus_tf.analysis.settings import (
     LandscapeSettings,
     SkipAdvantageSettings,
 )
-from dartsminus_tf.config import SearchConfig, Strict, load_config
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import RunKind
+from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.typed import Strict, load_config
 
 
 class Mode(NamedTuple):
@@ -22,11 +25,13 @@ class Mode(NamedTuple):
         module: of this package.
         settings: what --config_file and --params_override set.
         shows: what it is for.
+        reads_runs: whether it is about searches that are there.
     """
 
     module: str
     settings: type[Strict]
     shows: str
+    reads_runs: bool = True
 
 
 MODES = {
@@ -39,10 +44,12 @@ MODES = {
         "landscape", LandscapeSettings, "validation accuracy and loss over two random directions in alpha"
     ),
     "skip_advantage": Mode(
-        "skip_advantage", SkipAdvantageSettings, "a ResNet whose skips carry learnable coefficients"
+        "skip_advantage", SkipAdvantageSettings, "a ResNet whose skips carry learnable coefficients", reads_runs=False
     ),
-    "methods": Mode("methods", SearchConfig, "DARTS against DARTS- under one config, several seeds"),
-    "beta_ablation": Mode("beta_ablation", SearchConfig, "initial values and schedules of beta, several seeds"),
+    "methods": Mode("methods", SearchConfig, "DARTS against DARTS- under one config, several seeds", reads_runs=False),
+    "beta_ablation": Mode(
+        "beta_ablation", SearchConfig, "initial values and schedules of beta, several seeds", reads_runs=False
+    ),
     "compare": Mode("compare", AnalysisSettings, "any set of searches as one table and one figure"),
 }
 
@@ -91,7 +98,13 @@ def run(request: Request) -> str:
     Raises:
         UsageError: on whatever the analysis cannot use.
     """
+    from dartsminus_tf.analysis.history import find_histories
+
     module = importlib.import_module(f"dartsminus_tf.analysis.{MODES[request.mode].module}")
-    section = module.analyse(request)
-    report = section.write(request.directory)
+    if MODES[request.mode].reads_runs:
+        find_histories(request.run_dirs)  # what cannot be is refused before anything is written
+    inside_a_run = (request.directory / RunKind.file).exists()
+    with StatusFile(request.directory, part=request.mode if inside_a_run else ""):
+        section = module.analyse(request)
+        report = section.write(request.directory)
     return f"{request.mode} finished: {report}"

@@ -10,8 +10,8 @@ import json
 import struct
 from pathlib import Path
 
-from dartsminus_tf.run import readable_json, write_atomically
-from dartsminus_tf.tables import Row, cell_text
+from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.tables import Row, cell_text
 
 ORDER = ("skip_advantage", "methods", "compare", "beta_ablation", "alpha", "cell", "hessian", "landscape")
 
@@ -58,7 +58,7 @@ class Section:
         sections = directory / "sections"
         sections.mkdir(parents=True, exist_ok=True)
         content = {"mode": self.mode, "title": self.title, "items": self.items}
-        write_atomically(sections / f"{self.mode}.json", readable_json(content))
+        write_json(sections / f"{self.mode}.json", content)
         return write_report(directory)
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dartsminus_tf.analysis.history import SearchHistory
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints, load_state, state_variables
 from dartsminus_tf.search.runner import build_search
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dartsminus_tf.config import DataConfig, Positive, RuntimeConfig, Strict
+from dartsminus_tf.config import DataConfig, RuntimeConfig
+from dartsminus_tf.foundation.typed import Positive, Strict
 
 
 class AnalysisSettings(Strict):

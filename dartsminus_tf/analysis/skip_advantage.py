@@ -18,9 +18,9 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.tables import Row, write_csv
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
-from dartsminus_tf.run import RunDirectory
-from dartsminus_tf.tables import Row, write_csv
 
 STAGES = 3
 EDGE = 0.02  # a softmax cannot give 0 or 1

@@ -13,9 +13,9 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import HessianSettings
 from dartsminus_tf.analysis.style import new_figure, run_color, save
+from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.search.hessian import AlphaHessian
-from dartsminus_tf.tables import write_csv
 
 
 def analyse(request: Request) -> Section:

@@ -1,15 +1,30 @@
 """`dartsminus-analyze`: The paper's analyses of searches, as tables, figures and one report."""
 
+from collections.abc import Sequence
+
 from absl import flags
 
 from dartsminus_tf.analysis import modes
-from dartsminus_tf.cli.command import configure_runtime, define_run_flags, run_command
-from dartsminus_tf.cli.search import define_table_flag, parse_seeds, search_overrides
+from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
+from dartsminus_tf.foundation.command import define_run_flags, run_command
 
 
-def main() -> None:
-    """Read the flags, run one analysis, and print where the report is."""
-    values = flags.FLAGS
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines this command's flags on `values`."""
+    define_run_flags(values, "runs/analysis")
+    define_table_flag(values)
+    flags.DEFINE_enum("mode", "alpha", list(modes.MODES), modes.describe(), flag_values=values)
+    flags.DEFINE_multi_string(
+        "run_dir",
+        [],
+        "The run directory of a search, or a directory that holds several; may be repeated.",
+        flag_values=values,
+    )
+    flags.DEFINE_list("seeds", ["0"], "Seeds of the searches that an analysis runs.", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Runs one analysis, and prints where the report is."""
     request = modes.Request(
         mode=values.mode,
         run_dirs=list(values.run_dir),
@@ -22,13 +37,6 @@ def main() -> None:
     print(modes.run(request))
 
 
-def run() -> None:
-    """Entry point."""
-    define_run_flags("runs/analysis")
-    flags.DEFINE_enum("mode", "alpha", list(modes.MODES), modes.describe())
-    flags.DEFINE_multi_string(
-        "run_dir", [], "The run directory of a search, or a directory that holds several; may be repeated."
-    )
-    flags.DEFINE_list("seeds", ["0"], "Seeds of the searches that an analysis runs.")
-    define_table_flag()
-    run_command(main)
+def run(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run_command(main, define_flags, argv)

@@ -1,16 +1,28 @@
-"""`dartsminus-export`: writes a finished training run's network as a SavedModel backbone."""
+"""`dartsminus-export`: Writes a finished training run's network as a SavedModel backbone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from dartsminus_tf.cli.command import run_command
+from dartsminus_tf.foundation.command import run_command
 from dartsminus_tf.runtime import configure
 
 
-def main() -> None:
-    """Read the flags, export, and print the summary line."""
-    values = flags.FLAGS
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines this command's flags on `values`."""
+    flags.DEFINE_string("model_dir", "runs/train", "The run directory of a finished training.", flag_values=values)
+    flags.DEFINE_string(
+        "export_dir",
+        None,
+        "Where the SavedModel goes; by default `backbone` in the run directory.",
+        flag_values=values,
+    )
+    flags.DEFINE_list("formats", [], "Further files beside the SavedModel: litert, onnx.", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Exports, and prints the summary line."""
     configure()
     from dartsminus_tf.export.saved_model import export_backbone
     from dartsminus_tf.train.runner import load_trained
@@ -32,9 +44,6 @@ def main() -> None:
     print(f"exported {path}: channels at levels {levels}{files}; test accuracy {result['test_accuracy']:.4f}")
 
 
-def run() -> None:
-    """Entry point."""
-    flags.DEFINE_string("model_dir", "runs/train", "The run directory of a finished training.")
-    flags.DEFINE_string("export_dir", None, "Where the SavedModel goes; by default `backbone` in the run directory.")
-    flags.DEFINE_list("formats", [], "Further files beside the SavedModel: litert, onnx.")
-    run_command(main)
+def run(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run_command(main, define_flags, argv)

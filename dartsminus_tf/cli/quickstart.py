@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from dartsminus_tf.cli.command import define_run_flags, run_command
-from dartsminus_tf.config import QuickstartConfig, Strict, dump_config, load_config
-from dartsminus_tf.errors import Stopped, UsageError
-from dartsminus_tf.run import RunDirectory, readable_json, write_atomically
+from dartsminus_tf.config import QuickstartConfig
+from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.errors import Stopped, UsageError
+from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 
 STAGES = ("search", "train", "export", "scenes", "detect")
 
@@ -76,7 +79,7 @@ class Quickstart:
         start = time.monotonic()
         code, stopped = run_stoppable(command)
         self.seconds[name] += time.monotonic() - start
-        write_atomically(self.path / "seconds.json", readable_json(self.seconds))
+        write_json(self.path / "seconds.json", self.seconds)
         if stopped:
             raise Stopped(f"stopped in stage '{name}'")
         if code != 0:
@@ -97,7 +100,7 @@ class Quickstart:
             "ap50": detect["ap50"],
             "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
         }
-        write_atomically(self.path / "summary.json", readable_json(summary))
+        write_json(self.path / "summary.json", summary)
         return summary
 
 
@@ -141,17 +144,20 @@ def table(summary: dict) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def main() -> None:
-    """Read the flags, run all stages, and print the table."""
-    values = flags.FLAGS
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines this command's flags on `values`."""
+    define_run_flags(values, "runs/quickstart")
+
+
+def main(values: flags.FlagValues) -> None:
+    """Runs all stages, and prints the table."""
     config = load_config(QuickstartConfig, values.config_file, values.params_override)
     if not Path(config.detection_config).is_file():
         raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
-    run = RunDirectory(values.model_dir, config).open()
-    print(table(Quickstart(config, run.path, values.quiet).run()))
+    with RunDirectory(values.model_dir, config) as run:
+        print(table(Quickstart(config, run.path, values.quiet).run()))
 
 
-def run() -> None:
-    """Entry point."""
-    define_run_flags("runs/quickstart")
-    run_command(main)
+def run(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run_command(main, define_flags, argv)

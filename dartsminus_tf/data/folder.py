@@ -11,7 +11,7 @@ import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
 from dartsminus_tf.data.source import Source, Split
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 TEST_FOLDERS = ("test", "val", "validation")

@@ -16,7 +16,7 @@ from dartsminus_tf.data import augment, policies
 from dartsminus_tf.data.crop import center_crop, random_resized_crop
 from dartsminus_tf.data.source import Source, Split, decode, fits_memory, keeps_train_arrays, load_source, resize
 from dartsminus_tf.data.splits import split_indices
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 SHUFFLE_BUFFER = 10_000
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.config import DataConfig
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images that "auto" keeps in memory
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 
 def split_indices(num_examples: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

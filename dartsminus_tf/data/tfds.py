@@ -3,7 +3,7 @@
 import tensorflow_datasets as tfds
 
 from dartsminus_tf.data.source import Source, Split
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 TEST_SPLITS = ("test", "validation")
 

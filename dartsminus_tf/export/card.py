@@ -1,6 +1,6 @@
 """The model card of an exported backbone: what its manifest says, for people, with the limits of its use."""
 
-from dartsminus_tf.run import readable_json
+from dartsminus_tf.foundation.files import json_text
 
 LICENCES = {
     "cifar10": "CIFAR-10 (Krizhevsky, 2009): no licence stated by its authors; cite their technical report.",
@@ -25,7 +25,7 @@ def model_card(manifest: dict, recipe: str | None = None) -> str:
         f"# {manifest['space']} backbone, {manifest['num_classes']} classes",
         "A network derived by DARTS- (Chu et al., ICLR 2021), exported by dartsminus_tf. `manifest.json` says the same "
         "to programs.",
-        "## Genotype\n\n```json\n" + readable_json(manifest["genotype"]) + "```",
+        "## Genotype\n\n```json\n" + json_text(manifest["genotype"]) + "```",
         "## Cost and size\n\n" + _table(_sizes(manifest)),
         "## Accuracy\n\n" + _accuracy(manifest),
         f"## Data\n\nTrained on `{manifest.get('data') or 'unknown data'}`. Licence: {LICENCES.get(data, UNKNOWN)}",

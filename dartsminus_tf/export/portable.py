@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run import write_atomically
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 FILES = {"litert": "classify.tflite", "onnx": "classify.onnx"}

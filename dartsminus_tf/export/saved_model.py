@@ -10,7 +10,6 @@ Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the man
 says what the network is.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,12 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.card import model_card
 from dartsminus_tf.export.count import count
 from dartsminus_tf.export.latency import median_milliseconds, processor
 from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
-from dartsminus_tf.run import readable_json, versions, write_atomically
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import new_folder, write_atomically, write_json
+from dartsminus_tf.foundation.run import versions
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
@@ -68,18 +68,12 @@ def export_backbone(
         raise UsageError(
             "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
         )
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"The export directory must be new or empty. Received: {path}")
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    _archive(model).write_out(str(temporary), verbose=False)
-    manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
-    manifest |= {"data": data, **_portable(model, temporary, list(formats))}
-    write_atomically(temporary / MANIFEST, readable_json(manifest))
-    write_atomically(temporary / CARD, model_card(manifest, recipe))
-    if path.exists():
-        path.rmdir()
-    temporary.rename(path)
+    with new_folder(path) as folder:
+        _archive(model).write_out(str(folder), verbose=False)
+        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
+        manifest |= {"data": data, **_portable(model, folder, list(formats))}
+        write_json(folder / MANIFEST, manifest)
+        write_atomically(folder / CARD, model_card(manifest, recipe))
     return path
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.interop import darts, nasbench201
 from dartsminus_tf.interop.slots import Slot
 from dartsminus_tf.spaces.darts.network import Network

@@ -10,15 +10,15 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run import write_atomically
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_atomically
 
 _NAME = re.compile(r"epoch_(\d+)_step_(\d+)\.([0-9a-f]{16})\.npz")
 BEST = "best.json"
@@ -60,10 +60,13 @@ class Checkpoints:
         directory: made when the first state is saved.
         keep: how many of the newest states stay. The best one, by the score that it was saved with, stays too.
         writes: False in a process that only reads (a worker that is not the chief).
+        on_save: told the position of every state that was written.
     """
 
-    def __init__(self, directory: Path, keep: int = 2, writes: bool = True):
-        self.directory, self.keep, self.writes = directory, keep, writes
+    def __init__(
+        self, directory: Path, keep: int = 2, writes: bool = True, on_save: Callable[[str], None] | None = None
+    ):
+        self.directory, self.keep, self.writes, self.on_save = directory, keep, writes, on_save
 
     def save(self, position: Position, variables: Sequence, score: float | None = None) -> Path:
         """Write a state and delete what is no longer kept.
@@ -92,6 +95,8 @@ class Checkpoints:
             best = {"checkpoint": path.name, "epoch": position.epoch - 1, "score": score}
             write_atomically(self.directory / BEST, json.dumps(best) + "\n")
         self._delete_old(path)
+        if self.on_save is not None:
+            self.on_save(str(position))
         return path
 
     def _delete_old(self, newest: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 WORKER_ERRORS = (
     tf.errors.UnavailableError,

@@ -13,12 +13,12 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.config import RuntimeConfig
-from dartsminus_tf.errors import Stopped, UsageError
+from dartsminus_tf.foundation.errors import Stopped, UsageError
+from dartsminus_tf.foundation.signals import StopRequest
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints, Position, state_variables, to_array
 from dartsminus_tf.loop.faults import MOST_STEPS_BACK, NonFiniteLoss, check_finite, data_faults
 from dartsminus_tf.loop.reporting import progress_bar
-from safeguards.signals import StopRequest
 
 SCORE = "val_accuracy"
 

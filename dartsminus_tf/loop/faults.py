@@ -1,7 +1,6 @@
 """What can go wrong in a long run besides the user: said on one line, with what is lost and what to do."""
 
 import contextlib
-import errno
 import math
 import os
 import re
@@ -10,12 +9,10 @@ from collections.abc import Iterator, Mapping
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import WRITE_ERRORS, UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints
 
 MOST_STEPS_BACK = 5
-_NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")
-WRITE_ERRORS = tuple(getattr(errno, name) for name in _NAMES)
 DATA_ERRORS = (
     tf.errors.NotFoundError,
     tf.errors.DataLossError,

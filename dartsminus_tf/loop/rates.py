@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from dartsminus_tf.config import Precision, WeightsConfig
+from dartsminus_tf.config import WeightsConfig
+from dartsminus_tf.foundation.typed import Precision
 from dartsminus_tf.loop.optimizers import SGD, RMSprop
 from dartsminus_tf.loop.precision import needs_loss_scale
 

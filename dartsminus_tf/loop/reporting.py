@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.run import MetricsTable
+from dartsminus_tf.foundation.tables import MetricsTable
 
 
 class MetricsCsv(keras.callbacks.Callback):

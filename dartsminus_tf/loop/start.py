@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.faults import write_faults
-from dartsminus_tf.run import RunDirectory
 
 
 def begin(config: SearchConfig | TrainConfig) -> tf.distribute.Strategy:
@@ -36,7 +36,7 @@ def opened(run: RunDirectory, strategy: tf.distribute.Strategy) -> Iterator[tupl
         UsageError: where it is in use, or cannot be written to, now or later.
     """
     chief, keep = distribution.is_chief(strategy), run.config.runtime.keep_checkpoints
-    checkpoints = Checkpoints(run.path / "checkpoints", keep, writes=chief)
+    checkpoints = Checkpoints(run.path / "checkpoints", keep, writes=chief, on_save=run.status.note)
     with contextlib.ExitStack() as stack:
         if not chief:
             run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)

@@ -6,7 +6,7 @@ only), so the input is padded by hand.
 
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import step, tally
 from dartsminus_tf.ops.depthwise import dense_depthwise
 

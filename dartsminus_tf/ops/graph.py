@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.candidates import Candidate, Edge, LayerCandidate
 from dartsminus_tf.ops.mixed import MixedEdges

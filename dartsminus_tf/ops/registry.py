@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import keras
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import layers
 
 LayerBuilder = Callable[[int, int, bool], keras.layers.Layer]

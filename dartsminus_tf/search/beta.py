@@ -13,7 +13,7 @@ The released cosines lack the `- Ts`, which sends them astray for Ts > 0; at Ts 
 import math
 from dataclasses import dataclass
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 SCHEDULES = ("linear", "cosine", "slow_cosine", "constant")
 

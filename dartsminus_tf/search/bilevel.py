@@ -12,7 +12,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.search.unrolled import unrolled_gradient

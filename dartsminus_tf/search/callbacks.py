@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.tables import MetricsTable
 from dartsminus_tf.loop.reporting import TensorBoardScalars
-from dartsminus_tf.run import MetricsTable, write_atomically
 from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.spaces.supernet import softmax
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.config import FlopsConfig
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.supernet import SearchNetwork
 
 MILLION = 1e6

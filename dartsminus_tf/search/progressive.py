@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dartsminus_tf.config import ProgressiveConfig, SearchConfig, StageConfig
-from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run import RunDirectory
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.spaces import get_space
 from dartsminus_tf.spaces.darts.derive import derive, select_entries
 from dartsminus_tf.spaces.darts.genotype import CellGenotype, Entries

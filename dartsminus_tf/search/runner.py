@@ -1,5 +1,6 @@
 """A search from config to genotype, in a run directory; a run that was interrupted goes on."""
 
+import contextlib
 from pathlib import Path
 
 import keras
@@ -7,13 +8,13 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam
 from dartsminus_tf.loop.precision import needs_loss_scale, precision
 from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import begin, opened
-from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.search.beta import BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.callbacks import AlphaStart, AlphaSummaries, BetaCallback, GenotypeHistory
@@ -39,10 +40,9 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.push(run)  # it is opened once everything has been checked
         return run_single(run) if config.progressive is None else run_progressive(run, run_single)
-    finally:
-        run.close()
 
 
 def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:

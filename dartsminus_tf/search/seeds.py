@@ -7,11 +7,11 @@ from pathlib import Path
 import keras
 
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.errors import UsageError
-from dartsminus_tf.run import write_atomically
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import is_leftover, sweep, write_atomically
+from dartsminus_tf.foundation.tables import markdown, write_csv
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.spaces import Genotype
-from dartsminus_tf.tables import markdown, write_csv
 
 
 def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int]) -> list[dict]:
@@ -34,6 +34,7 @@ def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int])
         results.append(run_search(config.model_copy(update={"runtime": runtime}), path / f"seed_{seed}"))
         keras.backend.clear_session()
     rows = seed_rows(results)
+    sweep(path)
     write_csv(path / "seeds.csv", rows)
     write_atomically(path / "seeds.md", markdown(rows))
     return rows
@@ -44,7 +45,7 @@ def _check_directory(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise UsageError(f"model_dir must be a directory. Received: {path}")
     allowed = ("seed_", "seeds.")
-    if path.is_dir() and not all(child.name.startswith(allowed) for child in path.iterdir()):
+    if path.is_dir() and not all(child.name.startswith(allowed) or is_leftover(child) for child in path.iterdir()):
         raise UsageError(f"With --seeds, model_dir holds only seed_<n> directories, or is new. Received: {path}")
 
 

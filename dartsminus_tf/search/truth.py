@@ -3,7 +3,7 @@
 import keras
 
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.nasbench201.space import NASBENCH201
 from dartsminus_tf.spaces.nasbench201.table import BenchmarkTable, load_table
 

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import keras
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 MAX_LENGTH = 20_000
 

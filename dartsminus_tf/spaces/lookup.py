@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Protocol
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.space import SPACES as DARTS_SPACES
 from dartsminus_tf.spaces.mobilenet.space import MOBILENET
 from dartsminus_tf.spaces.nasbench201.space import NASBENCH201

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import Genotype
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 AUXILIARIES = ("skip", "conv1")
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops.candidates import Edge
 from dartsminus_tf.ops.graph import normalise_edges
 from dartsminus_tf.ops.layers import SkipDropout

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces import Genotype
 from dartsminus_tf.zoo import published, published_genotype
 

@@ -1,18 +1,19 @@
 """Training of a derived network from config to weights, in a run directory; a run that was interrupted goes on."""
 
-import os
 from pathlib import Path
 
-from dartsminus_tf.config import TrainConfig, load_config, load_yaml
+from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.errors import UsageError
 from dartsminus_tf.export.count import count
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import replacing
+from dartsminus_tf.foundation.run import RunDirectory, stored_settings
+from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import begin, opened
-from dartsminus_tf.run import RunDirectory
 from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
 from dartsminus_tf.spaces.network import DerivedNetwork, build_network
 from dartsminus_tf.train.genotypes import find_genotype
@@ -92,11 +93,8 @@ def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTrai
 
 
 def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv) -> dict:
-    temporary = run.path / f".tmp.{WEIGHTS}"
-    network.save_weights(temporary, overwrite=True)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, run.path / WEIGHTS)
+    with replacing(run.path / WEIGHTS) as temporary:
+        network.save_weights(temporary, overwrite=True)
     last = metrics.table.rows[-1]
     config = run.config
     result = {
@@ -126,10 +124,10 @@ def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
         UsageError: where `model_dir` is no finished training run.
     """
     path = Path(model_dir)
-    if not (path / "config.yaml").exists():
+    settings = stored_settings(path)
+    if settings is None:
         raise UsageError(f"model_dir must be a training run. Received: {path}")
-    tree = load_yaml(path / "config.yaml")
-    if "genotype" not in tree:
+    if "genotype" not in settings:
         raise UsageError(f"model_dir must be a run of train.py (this is another kind of run). Received: {path}")
     run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
     result = run.result

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from importlib import resources
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces import Genotype
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from absl import flags
 
-from detection import manifest, run_directory, settings
-from detection.cli import entry
-from detection.errors import DetectionError
-from safeguards import nested_settings
+from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import stored_settings
+from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
+from detection import manifest
+from detection.cli.environment import prepare_environment
+from detection.run_directory import DETECTOR
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
 _BACKBONE = "task.model.backbone"
@@ -18,12 +21,7 @@ _WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "tra
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines this command's flags on `values`."""
-    flags.DEFINE_multi_string(
-        "config_file", [], "YAML config; repeat to lay several over each other.", flag_values=values
-    )
-    flags.DEFINE_multi_string("params_override", [], "Dotted key=value, with commas or repeated.", flag_values=values)
-    flags.DEFINE_string("model_dir", None, "The run directory.", flag_values=values)
-    flags.DEFINE_bool("quiet", False, "Print errors and the last line alone.", flag_values=values)
+    define_run_flags(values, None)
     flags.DEFINE_enum("mode", "train_and_eval", _MODES, "What to do.", flag_values=values)
     flags.DEFINE_string(
         "input", None, "predict: an image or a folder instead of the validation set.", flag_values=values
@@ -47,7 +45,7 @@ def main(values: flags.FlagValues) -> None:
     if saved is not None:
         sections = () if training else _WHAT_A_CHECKPOINT_HOLDS
         compared = _comparable(params.as_dict(), saved, training)
-        run_directory.require_same_run(saved, compared, values.model_dir, sections)
+        DETECTOR.require_same(saved, compared, Path(values.model_dir), sections)
     if needs_data:
         experiment.check_data(params, training, values.model_dir)
     params.lock()
@@ -78,28 +76,28 @@ def _comparable(params: dict, saved: dict, training: bool) -> dict:
 
 def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
     if not values.model_dir:
-        raise DetectionError("--model_dir is required. Received: nothing")
+        raise UsageError("--model_dir is required. Received: nothing")
     if not 0 <= values.score_threshold <= 1:
-        raise DetectionError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
+        raise UsageError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
     if values.input is not None and not os.path.exists(values.input):
-        raise DetectionError(f"--input must be an image or a folder of images. Received: {values.input!r}")
-    saved = run_directory.saved_params(values.model_dir)
+        raise UsageError(f"--input must be an image or a folder of images. Received: {values.input!r}")
+    saved = stored_settings(Path(values.model_dir), DETECTOR)
     if values.mode != "train_and_eval":
         if saved is None or not (Path(values.model_dir) / "checkpoint").is_file():
-            raise DetectionError(
+            raise UsageError(
                 f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {values.model_dir!r}"
             )
     elif not values.config_file:
-        raise DetectionError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
-    chosen = settings.merge_settings(values.config_file, values.params_override)
+        raise UsageError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
+    chosen = read_settings(values.config_file, values.params_override)
     key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
-    if saved is not None and settings.lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
-        frozen = settings.lookup(saved, key)
-        chosen = settings.layered(chosen, nested_settings.nested(key.split("."), frozen))
+    if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
+        frozen = lookup(saved, key)
+        chosen = layered(chosen, nested(key.split("."), frozen))
     if not values.config_file:  # eval and predict go on with the run's own config
-        chosen = settings.layered(saved, chosen)
-    if settings.lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
-        manifest.read_manifest(settings.lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
+        chosen = layered(saved, chosen)
+    if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
+        manifest.read_manifest(lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
     return chosen, saved
 
 
@@ -131,4 +129,5 @@ def _export(params, values: flags.FlagValues) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return entry.run_command(main, define_flags, argv)
+    prepare_environment()
+    return run_command(main, define_flags, argv)

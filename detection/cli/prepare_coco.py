@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from detection.cli import entry
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.command import run_command
+from dartsminus_tf.foundation.errors import UsageError
+from detection.cli.environment import prepare_environment
 
 _MODES = ("coco", "digit_scenes")
 
@@ -32,15 +33,15 @@ def define_flags(values: flags.FlagValues) -> None:
 def main(values: flags.FlagValues) -> None:
     """Prepares the split or the embedded set; see docs/detection.md."""
     if not values.output_dir:
-        raise DetectionError("--output_dir is required. Received: nothing")
+        raise UsageError("--output_dir is required. Received: nothing")
     if values.mode == "digit_scenes":
         _prepare_digit_scenes(values)
         return
     for name in ("image_dir", "annotations"):
         if not values[name].value:
-            raise DetectionError(f"--{name} is required in --mode=coco. Received: nothing")
+            raise UsageError(f"--{name} is required in --mode=coco. Received: nothing")
     if not values.split_name or os.sep in values.split_name:
-        raise DetectionError(f"--split_name must be a plain name. Received: {values.split_name!r}")
+        raise UsageError(f"--split_name must be a plain name. Received: {values.split_name!r}")
     _prepare(values, values.image_dir, values.annotations, values.split_name)
 
 
@@ -60,13 +61,13 @@ def _prepare(values: flags.FlagValues, image_dir: str, annotations: str, split: 
 
 
 def _prepare_digit_scenes(values: flags.FlagValues) -> None:
+    from dartsminus_tf.foundation.progress import ProgressLine
     from detection import digit_scenes
-    from detection.progress import ProgressLine
 
     options = digit_scenes.SceneOptions(canvas=values.canvas)
     for split, number in (("train", values.num_train), ("val", values.num_val)):
         if number < 1:
-            raise DetectionError(f"--num_{split} must be at least 1. Received: {number}")
+            raise UsageError(f"--num_{split} must be at least 1. Received: {number}")
     for split, number in (("train", values.num_train), ("val", values.num_val)):
         line = ProgressLine(f"{split}: drawing scenes", number)
         image_dir, annotations = digit_scenes.write_split(
@@ -77,4 +78,5 @@ def _prepare_digit_scenes(values: flags.FlagValues) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return entry.run_command(main, define_flags, argv)
+    prepare_environment()
+    return run_command(main, define_flags, argv)

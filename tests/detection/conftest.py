@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.cli import entry
+from detection.cli.environment import prepare_environment
 
-entry.prepare_environment()  # before any test module imports TensorFlow
+prepare_environment()  # before any test module imports TensorFlow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

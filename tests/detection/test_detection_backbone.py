@@ -11,9 +11,9 @@ from fixture_backbone import save_backbone
 from official.vision.modeling import factory
 from official.vision.ops import preprocess_ops
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import backbone as backbone_lib
 from detection import configs, manifest
-from detection.errors import DetectionError
 
 IMAGENET = {"mean": preprocess_ops.MEAN_NORM, "std": preprocess_ops.STDDEV_NORM}
 
@@ -188,7 +188,7 @@ def rewritten(path, **changes) -> str:
 )
 def test_manifest_violations_are_one_line(tmp_path, changes, message):
     path = rewritten(save_backbone(tmp_path / "b"), **changes)
-    with pytest.raises(DetectionError, match=message) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         backbone_lib.SavedModelBackbone(manifest.read_manifest(path), (64, 64))
     assert "\n" not in str(caught.value) and "Received" in str(caught.value)
 
@@ -196,7 +196,7 @@ def test_manifest_violations_are_one_line(tmp_path, changes, message):
 @pytest.mark.parametrize("levels, top, missing", [((4, 5), 5, [3]), ((3, 5), 6, [4])])
 def test_pyramid_levels_must_be_there(tmp_path, levels, top, missing):
     found = manifest.read_manifest(save_backbone(tmp_path / "b", levels=levels))
-    with pytest.raises(DetectionError) as caught:
+    with pytest.raises(UsageError) as caught:
         manifest.check_levels(found, 3, top)
     assert f"needs backbone levels {missing}" in str(caught.value)
 
@@ -211,11 +211,11 @@ def test_missing_parts(tmp_path, tiny_backbone):
     module.v = tf.Variable(1.0)
     module.serve = tf.function(lambda x: {"3": x}, input_signature=[tf.TensorSpec([None, None, None, 3])])
     tf.saved_model.save(module, str(tmp_path / "b"))
-    with pytest.raises(DetectionError, match="no manifest.json"):
+    with pytest.raises(UsageError, match="no manifest.json"):
         manifest.read_manifest(str(tmp_path / "b"))
     (tmp_path / "b" / "manifest.json").write_bytes((Path(tiny_backbone) / "manifest.json").read_bytes())
-    with pytest.raises(DetectionError, match="no endpoint 'train'"):
+    with pytest.raises(UsageError, match="no endpoint 'train'"):
         backbone_lib.SavedModelBackbone(manifest.read_manifest(str(tmp_path / "b")), (64, 64))
     for path in ("", str(tmp_path / "nowhere")):
-        with pytest.raises(DetectionError, match="saved_model"):
+        with pytest.raises(UsageError, match="saved_model"):
             manifest.read_manifest(path)

@@ -13,9 +13,9 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import coco_examples, coco_metrics, coco_records, draw, experiment, reporter, samples
 from detection import task as _task  # noqa: F401  registers the task
-from detection.errors import DetectionError
 from detection.labels import Labels
 
 COLOUR = (180, 90, 40)
@@ -142,13 +142,13 @@ def test_a_validation_without_any_batch_is_an_error(damaged, tiny_backbone, tmp_
     params, _ = build(damaged, tiny_backbone)
     console = reporter.Reporter(params, str(tmp_path), Labels({}, {}, {}), 0.3, io.StringIO())
     console.begin(tf.Variable(5), SimpleNamespace(coco_metric=SimpleNamespace(last=None)))
-    with pytest.raises(DetectionError, match="an image that can be read"):
+    with pytest.raises(UsageError, match="an image that can be read"):
         console.on_evaluation({})
 
 
 def test_a_shard_of_another_size_than_its_manifest_says_is_refused(damaged, tiny_backbone):
     params, _ = build(damaged, tiny_backbone)
-    with pytest.raises(DetectionError, match="missing or cut short"):
+    with pytest.raises(UsageError, match="missing or cut short"):
         experiment.check_data(params, True, "unused")
 
 
@@ -158,7 +158,7 @@ def test_a_damaged_manifest_is_refused(coco_folder, tmp_path, tiny_backbone, con
     coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     params, _ = build(tmp_path / "out", tiny_backbone)
     (tmp_path / "out" / "stats_val.json").write_text(content)
-    with pytest.raises(DetectionError, match="manifest is damaged"):
+    with pytest.raises(UsageError, match="manifest is damaged"):
         experiment.check_data(params, True, "unused")
 
 
@@ -173,7 +173,7 @@ def test_splits_must_agree_on_their_categories(coco_folder, tmp_path, tiny_backb
     params, _ = build(tmp_path / "out", tiny_backbone)
     experiment.check_data(params, True, "unused")
     params.task.train_data.input_path = str(tmp_path / "out" / "train-*")
-    with pytest.raises(DetectionError, match="split 'train' in .* must call category 7 'bird'.*Received: 'cat'"):
+    with pytest.raises(UsageError, match="split 'train' in .* must call category 7 'bird'.*Received: 'cat'"):
         experiment.check_data(params, True, "unused")
 
 
@@ -184,13 +184,13 @@ def test_a_file_that_holds_no_records_is_refused(damaged, tiny_backbone):
     path = next(damaged.glob("val-*.tfrecord"))
     for content in (b"text", b""):
         path.write_bytes(content)
-        with pytest.raises(DetectionError, match="must match TFRecords that prepare_coco wrote"):
+        with pytest.raises(UsageError, match="must match TFRecords that prepare_coco wrote"):
             experiment.check_data(params, True, "unused")
 
 
 @pytest.mark.parametrize("size, level", [([32, 32, 3], 7), ([0, 64, 3], 5), ([64, 64], 5), ([64, 64, 1], 5)])
 def test_input_sizes_too_small_for_the_pyramid(tiny_backbone, size, level):
-    with pytest.raises(DetectionError, match="sides multiples of"):
+    with pytest.raises(UsageError, match="sides multiples of"):
         experiment.build_experiment(
             {
                 "task": {
@@ -276,6 +276,6 @@ def test_a_changed_byte_is_noticed(coco_folder, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DetectionError, match="another checksum"):
+    with pytest.raises(UsageError, match="another checksum"):
         coco_records.prepare_split(*arguments)
     assert json.loads((tmp_path / "out" / "stats_val.json").read_text())["images"] == 3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import coco_repair
-from detection.errors import DetectionError
 
 
 def test_sound_data_is_left_alone(coco_folder):
@@ -122,11 +122,11 @@ def test_another_picture_format_is_readable(coco_folder):
 )
 def test_wrong_structure_is_fatal(coco_folder, text, message):
     _, _, write = coco_folder
-    with pytest.raises(DetectionError, match=message):
+    with pytest.raises(UsageError, match=message):
         coco_repair.load_annotations(write(text))
 
 
 def test_no_image_at_all_is_fatal(coco_folder, tmp_path):
     _, coco, _ = coco_folder
-    with pytest.raises(DetectionError, match="has none of the 3 images"):
+    with pytest.raises(UsageError, match="has none of the 3 images"):
         coco_repair.repair(coco, str(tmp_path / "nowhere"))

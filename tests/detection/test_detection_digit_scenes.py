@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import digit_scenes
-from detection.errors import DetectionError
 
 OPTIONS = digit_scenes.SceneOptions(canvas=96)
 
@@ -72,7 +72,7 @@ def test_a_seed_gives_the_same_scenes_and_another_seed_others(tmp_path):
 def test_finished_scenes_are_kept_and_others_refused(tmp_path):
     image_dir, coco = write(tmp_path, "train", number=2)
     assert write(tmp_path, "train", number=2) == (image_dir, coco)
-    with pytest.raises(DetectionError, match="holds other digit scenes"):
+    with pytest.raises(UsageError, match="holds other digit scenes"):
         write(tmp_path, "train", number=3)
     assert len(write(tmp_path, "train", number=3, overwrite=True)[1]["images"]) == 3
 

@@ -10,9 +10,9 @@ CODE = """
 import sys
 
 sys.path[:0] = [sys.argv[3], sys.argv[4]]
-from detection.cli import entry
+from detection.cli.environment import prepare_environment
 
-entry.prepare_environment()
+prepare_environment()
 import numpy as np
 import tensorflow as tf
 import tf_keras

@@ -12,9 +12,9 @@ from official.vision.ops import box_ops
 from PIL import Image
 from pycocotools import coco, cocoeval
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import coco_metrics, coco_records, configs, evaluator, experiment, report, serving, task
 from detection.cli import prepare_coco
-from detection.errors import DetectionError
 from detection.labels import Labels, read_labels
 
 
@@ -158,7 +158,7 @@ def test_an_image_without_a_detection_counts_as_missed(coco_val):
     assert coco_metrics.evaluate(truth, some, truth.getImgIds()).metrics["ap"] < 0.8
     nothing = coco_metrics.evaluate(truth, [], truth.getImgIds())
     assert nothing.metrics["ap"] == nothing.metrics["ap50"] == 0.0 and nothing.images == 32
-    with pytest.raises(DetectionError, match="knows all but 1 images. Received: id 5"):
+    with pytest.raises(UsageError, match="knows all but 1 images. Received: id 5"):
         coco_metrics.evaluate(truth, perfect, [*truth.getImgIds(), 5])
 
 

@@ -8,10 +8,10 @@ from official.core import task_factory
 from official.modeling import optimization
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import backbone as backbone_lib
 from detection import checkpoints, experiment, manifest, optimizer, stages
 from detection import task as _task  # noqa: F401  registers the task
-from detection.errors import DetectionError
 
 RATE = 0.2  # of the step that most tests take
 
@@ -133,15 +133,15 @@ def test_stages_are_read_off_the_graph(tiny_backbone):
 
 @pytest.mark.parametrize("level", [2, True, "three"])
 def test_unknown_stages_are_refused(tiny_backbone, level):
-    with pytest.raises(DetectionError, match=r"frozen_level must be one of the backbone's levels \[3, 4, 5\]"):
+    with pytest.raises(UsageError, match=r"frozen_level must be one of the backbone's levels \[3, 4, 5\]"):
         experiment.build_experiment(settings(tiny_backbone, backbone={"frozen_level": level}))
 
 
 def test_frozen_stages_need_frozen_statistics(tiny_backbone):
     keys = {"frozen_level": 3, "freeze_batch_norm": False}
-    with pytest.raises(DetectionError, match="needs freeze_batch_norm=true"):
+    with pytest.raises(UsageError, match="needs freeze_batch_norm=true"):
         experiment.build_experiment(settings(tiny_backbone, backbone=keys))
-    with pytest.raises(DetectionError, match="needs freeze_batch_norm=true"):
+    with pytest.raises(UsageError, match="needs freeze_batch_norm=true"):
         backbone_lib.SavedModelBackbone(manifest.read_manifest(tiny_backbone), (64, 64), frozen_level=3)
 
 
@@ -187,11 +187,11 @@ def test_mixed_precision(plain, digit_records, tiny_backbone, precision):
 
 def test_precisions_that_lose_something_are_refused(tiny_backbone):
     ema = settings(tiny_backbone, runtime={"mixed_precision_dtype": "float16"}, ema={"average_decay": 0.9})
-    with pytest.raises(DetectionError, match="ema works with float32 and bfloat16 only"):
+    with pytest.raises(UsageError, match="ema works with float32 and bfloat16 only"):
         experiment.build_experiment(ema)
-    with pytest.raises(DetectionError, match="must be one of float32, bfloat16, float16"):
+    with pytest.raises(UsageError, match="must be one of float32, bfloat16, float16"):
         experiment.build_experiment(settings(tiny_backbone, runtime={"mixed_precision_dtype": "int8"}))
     half = settings(tiny_backbone)
     half["task"]["train_data"]["dtype"] = "bfloat16"
-    with pytest.raises(DetectionError, match="dtype must be float32"):
+    with pytest.raises(UsageError, match="dtype must be float32"):
         experiment.build_experiment(half)

@@ -12,8 +12,9 @@ import tensorflow as tf
 import yaml
 from tiny_config import tiny_config
 
-from detection import interruption, run_directory
-from detection.errors import DetectionError
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.lock import RunLock
+from detection import interruption
 from tests.detection.conftest import REPOSITORY
 
 
@@ -55,15 +56,15 @@ def test_no_whole_checkpoint_is_no_silent_new_start(tmp_path):
     checkpoints(tmp_path)
     for path in tmp_path.glob("*.data*"):
         flip(path)
-    with pytest.raises(DetectionError, match="no checkpoint is whole"):
+    with pytest.raises(UsageError, match="no checkpoint is whole"):
         interruption.drop_broken_checkpoints(str(tmp_path), lambda line: None)
 
 
 def test_one_process_at_a_time(tmp_path):
     holder = f"in use by process {os.getpid()} on"
-    with run_directory.locked(str(tmp_path)), pytest.raises(DetectionError, match=holder):
-        run_directory.locked(str(tmp_path)).__enter__()
-    with run_directory.locked(str(tmp_path)):
+    with RunLock(tmp_path), pytest.raises(UsageError, match=holder):
+        RunLock(tmp_path).acquire()
+    with RunLock(tmp_path):
         pass
 
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import coco_records
-from detection.errors import DetectionError
 
 
 def decoded(folder, split):
@@ -85,10 +85,10 @@ def test_damage_and_other_input_are_refused_until_overwritten(coco_folder, tmp_p
     coco_records.prepare_split(str(images), write(coco), str(out), "val")
     record = next(out.glob("*.tfrecord"))
     record.write_bytes(record.read_bytes()[:-5])
-    with pytest.raises(DetectionError, match="cut short"):
+    with pytest.raises(UsageError, match="cut short"):
         coco_records.prepare_split(str(images), write(coco), str(out), "val")
     coco["annotations"].pop()
-    with pytest.raises(DetectionError, match="made from other input"):
+    with pytest.raises(UsageError, match="made from other input"):
         coco_records.prepare_split(str(images), write(coco), str(out), "val")
     stats = coco_records.prepare_split(str(images), write(coco), str(out), "val", overwrite=True)
     assert stats["boxes"] == 2

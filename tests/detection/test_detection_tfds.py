@@ -8,9 +8,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from official.core import task_factory
 
+from dartsminus_tf.foundation.errors import UsageError
 from detection import coco_metrics, evaluator, experiment, samples, tfds_coco
 from detection import task as _task  # noqa: F401  registers the task
-from detection.errors import DetectionError
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,11 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
 )
 def test_what_is_not_there_is_refused_and_not_downloaded(prepared, tiny_backbone, tmp_path, changes, message):
     params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes))
-    with pytest.raises(DetectionError, match=message):
+    with pytest.raises(UsageError, match=message):
         experiment.check_data(params, True, str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_one_source_a_split(prepared, tiny_backbone):
-    with pytest.raises(DetectionError, match="input_path or tfds_name, not both"):
+    with pytest.raises(UsageError, match="input_path or tfds_name, not both"):
         experiment.build_experiment(settings(tiny_backbone, prepared[0], input_path="a*"))

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype, shortened
 
 Entries = tuple[tuple[str, int], ...]

@@ -7,7 +7,7 @@ Stems: "cifar" is a 3x3 convolution to 3C; "imagenet" three stride-2 convolution
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce, Identity, uniform_fan_in
 from dartsminus_tf.ops.norm import BatchNorm

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 
 class CellPlan(NamedTuple):

@@ -6,7 +6,7 @@ Batch norms are affine with PyTorch's momentum and epsilon, convolutions bias-fr
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops import step
 from dartsminus_tf.ops.layers import Classifier, Conv, uniform_fan_in

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype, shortened
 from dartsminus_tf.spaces.mobilenet.plan import STRIDES
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.plan import LEVEL_STAGES, STEM, WIDTHS, plan_network

@@ -7,7 +7,7 @@ width; then a 1x1 convolution, global average pool, linear. Widths are those of 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 
 STEM, SEPARABLE, HEAD = 32, 16, 1280
 WIDTHS = (32, 40, 80, 96, 192, 320)

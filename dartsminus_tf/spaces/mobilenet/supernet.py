@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.blocks import MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
 from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, MobileGenotype

@@ -7,7 +7,7 @@ cells; batch norm, ReLU, global average pool, linear.
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops.layers import Classifier, Conv, ConvNorm
 from dartsminus_tf.ops.norm import BatchNorm
 

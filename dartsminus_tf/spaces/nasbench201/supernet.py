@@ -7,7 +7,7 @@ average pool has no norm.
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.candidates import Candidate, unstack
 from dartsminus_tf.ops.graph import MixedGraph

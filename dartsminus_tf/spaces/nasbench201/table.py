@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dartsminus_tf.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.nasbench201.genotype import BenchmarkGenotype, every_genotype
 
 COLUMNS = {

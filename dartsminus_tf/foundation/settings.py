@@ -1,11 +1,13 @@
 """Nested settings out of YAML files and dotted overrides: `trainer.rate=0.1,sizes=[1,2]`."""
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safeguards.yaml_text import parse_yaml
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.yaml_text import parse_yaml
 
 MOST_LEVELS = 20
 _NEXT_KEY = re.compile(r"\s*[\w.]+\s*=")
@@ -20,7 +22,7 @@ def read_settings(files: Iterable[str | Path], overrides: Iterable[str]) -> dict
         overrides: `key.subkey=value`, several in one text if separated by commas; values are YAML.
 
     Raises:
-        ValueError: one line, where a file or an override cannot be read.
+        UsageError: where a file or an override cannot be read.
     """
     settings: dict = {}
     for file in files:
@@ -35,18 +37,18 @@ def read_mapping(file: str | Path) -> dict:
     """The mapping that a YAML file holds.
 
     Raises:
-        ValueError: one line, where it cannot be read or holds anything else.
+        UsageError: where it cannot be read or holds anything else.
     """
     try:
         text = Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise ValueError(f"Cannot read config file ({reason}). Received: {file}") from None
+        raise UsageError(f"Cannot read config file ({reason}). Received: {file}") from None
     tree = _value(text, str(file))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ValueError(f"A config file holds keys and values at its top. Received: {file}")
+        raise UsageError(f"A config file holds keys and values at its top. Received: {file}")
     return tree
 
 
@@ -64,6 +66,34 @@ def merge(settings: dict, update: dict) -> None:
             merge(settings[key], value)
         else:
             settings[key] = value
+
+
+def layered(base: dict, update: dict) -> dict:
+    """`update` laid over a copy of `base`."""
+    merged = copy.deepcopy(base)
+    merge(merged, update)
+    return merged
+
+
+def lookup(settings: dict, dotted: str) -> Any:
+    """The value under a dotted key, or None where the path ends early."""
+    value: Any = settings
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def differences(before: dict, now: dict) -> dict[str, tuple[Any, Any]]:
+    """{dotted key: (value before, value now)} of what differs, in the order of the keys; None is an absent value."""
+    old, new = _flat(before), _flat(now)
+    keys = sorted(old.keys() | new.keys())
+    return {key: (old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)}
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {name: leaf for key, entry in value.items() for name, leaf in _flat(entry, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): list(value) if isinstance(value, tuple) else value}
 
 
 def _split(text: str) -> list[str]:
@@ -86,7 +116,7 @@ def _parse(override: str) -> dict:
     key, equals, text = override.partition("=")
     names = [name.strip() for name in key.split(".")]
     if not equals or not all(names) or len(names) > MOST_LEVELS:
-        raise ValueError(f"An override has the form key.subkey=value. Received: {override[:200]!r}")
+        raise UsageError(f"An override has the form key.subkey=value. Received: {override[:200]!r}")
     return nested(names, _value(text, f"The value of override {key[:200]!r}"))
 
 
@@ -94,4 +124,4 @@ def _value(text: str, what: str) -> Any:
     try:
         return parse_yaml(text)
     except ValueError as error:
-        raise ValueError(f"{what} is not valid YAML: {error}") from None
+        raise UsageError(f"{what} is not valid YAML: {error}") from None

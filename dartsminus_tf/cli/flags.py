@@ -1,0 +1,54 @@
+"""What the command lines of searches and trainings share beside `foundation.command`."""
+
+import json
+from collections.abc import Sequence
+
+from absl import flags
+
+from dartsminus_tf.config import RuntimeConfig
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.runtime import configure
+
+
+def run_overrides(values: flags.FlagValues) -> list[str]:
+    """The overrides that --params_override and --quiet ask for."""
+    return [*values.params_override, *["runtime.verbose=0"] * values.quiet]
+
+
+def configure_runtime(config: RuntimeConfig) -> None:
+    """Set TensorFlow up as `config` says; comes before any other use of it."""
+    configure(
+        deterministic=config.deterministic,
+        inter_op_threads=config.inter_op_threads,
+        intra_op_threads=config.intra_op_threads,
+    )
+
+
+def parse_seeds(texts: Sequence[str]) -> list[int]:
+    """The seeds that `--seeds=0,1,2` names.
+
+    Raises:
+        UsageError: where they are not different integers in 0..2**31 - 1.
+    """
+    seeds = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) <= 10]
+    if not seeds or len(seeds) < len(texts) or len(set(seeds)) < len(seeds) or max(seeds) >= 2**31:
+        raise UsageError(f"--seeds lists different integers from 0 on, such as 0,1,2. Received: {','.join(texts)!r}")
+    return seeds
+
+
+def define_table_flag(values: flags.FlagValues) -> None:
+    """--nasbench201_table."""
+    flags.DEFINE_string(
+        "nasbench201_table",
+        None,
+        "True accuracies of NAS-Bench-201's cells (a CSV file or the public benchmark): follow the search with them.",
+        flag_values=values,
+    )
+
+
+def search_overrides(values: flags.FlagValues) -> list[str]:
+    """The overrides that --params_override, --quiet and --nasbench201_table ask for."""
+    overrides = run_overrides(values)
+    if values.nasbench201_table is not None:
+        overrides.append(f"runtime.nasbench201_table={json.dumps(values.nasbench201_table)}")
+    return overrides

@@ -1,0 +1,1 @@
+"""What every run stands on, of searches and of detectors alike: plain Python, no TensorFlow and no Keras."""

@@ -1,0 +1,107 @@
+"""What all command lines share: private absl flags, errors on one line, exit codes.
+
+Exit codes: 0, done, or stopped so that the same command goes on; 1, done, but inputs were left out, which are named;
+2, refused, or failed for a reason that the one printed line says.
+"""
+
+import logging as python_logging
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import flags, logging
+
+from dartsminus_tf.foundation.errors import WRITE_ERRORS, Stopped, UsageError
+
+EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED = 0, 1, 2
+
+Main = Callable[[flags.FlagValues], int | None]
+
+
+def define_run_flags(values: flags.FlagValues, default_model_dir: str | None) -> None:
+    """--config_file, --params_override, --model_dir and --quiet."""
+    flags.DEFINE_multi_string("config_file", [], "YAML config; may be repeated, later files win.", flag_values=values)
+    flags.DEFINE_multi_string(
+        "params_override",
+        [],
+        "key.subkey=value, separated by commas or repeated; wins over files.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("model_dir", default_model_dir, "The run directory.", flag_values=values)
+    flags.DEFINE_bool("quiet", False, "Print errors and the last line alone.", flag_values=values)
+
+
+def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Sequence[str] | None = None) -> int:
+    """Parse flags, run `main`, and return the exit code.
+
+    Ctrl-C and SIGTERM end with 0 once the run is saved, or at once where there is nothing to save (see `signals`).
+
+    Args:
+        main: what to do with the flags; returns None or an exit code.
+        define: defines the command's flags.
+        argv: program name and arguments; those of the process by default.
+    """
+    _quieten()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        values = parse_flags(sys.argv if argv is None else argv, define)
+        return (main(values) if values is not None else None) or EXIT_DONE
+    except UsageError as error:
+        return _refuse(str(error))
+    except Stopped as stop:
+        print(f"{stop}; go on with: {this_command()}", flush=True)
+    except KeyboardInterrupt:
+        print(f"\nstopped; go on from what is saved with: {this_command()}", flush=True)
+    except OSError as error:
+        if error.errno not in WRITE_ERRORS:
+            raise
+        return _refuse(f"cannot write ({error.strerror}). Received: {error.filename!r}")
+    return EXIT_DONE
+
+
+def parse_flags(argv: Sequence[str], define: Callable[[flags.FlagValues], None]) -> flags.FlagValues | None:
+    """Parse `argv` (program name first) into flags of this call only; global absl flags stay untouched.
+
+    Returns:
+        the flag values, or None where help was asked for and printed.
+
+    Raises:
+        UsageError: on an unknown flag, a value that cannot be parsed, or a stray argument.
+    """
+    values = flags.FlagValues()
+    define(values)
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    try:
+        rest = values(list(argv))
+    except flags.Error as error:
+        raise UsageError(f"{error} (see --help)") from None
+    if values.help:
+        print(f"usage: {os.path.basename(argv[0])} [flags]\n{values.main_module_help() or values}")
+        return None
+    if len(rest) > 1:
+        raise UsageError(f"Arguments must be --flag=value. Received: {' '.join(rest[1:])}")
+    return values
+
+
+def this_command() -> str:
+    """The command line that this process was started with, ready for a shell."""
+    if sys.argv[0] == "-c":
+        return shlex.join(sys.orig_argv)
+    return shlex.join([Path(sys.executable).name, *sys.argv] if sys.argv[0].endswith(".py") else sys.argv)
+
+
+def _quieten() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it is imported
+    logging.set_verbosity(logging.WARNING)
+    # TensorFlow warns of every optimizer slot that evaluation leaves unread.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return EXIT_REFUSED

@@ -1,0 +1,135 @@
+"""Files and folders that appear whole or not at all: written beside their place and renamed into it.
+
+A temporary name is `.<process>.tmp.<name>`; what a killed process left under such a name is swept later.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dartsminus_tf.foundation.errors import UsageError
+
+_TEMPORARY = re.compile(r"\.(\d+)\.tmp\..+", re.DOTALL)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` on success, removes it on failure.
+
+    The temporary name keeps the suffixes, because PIL, matplotlib and Keras choose the format by them. What was
+    written is on the disk when this returns; where it cannot be, OSError is raised and the old file stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        _to_disk(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _to_disk(path.parent)  # the rename itself
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; renames it to `path` on success, removes it on failure.
+
+    Raises:
+        UsageError: where `path` is neither new nor an empty folder, before or after the block.
+    """
+    path = Path(path)
+    _require_free(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    temporary = _temporary(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            _to_disk(file)
+        _require_free(path)
+        os.replace(temporary, path)  # fails where somebody has filled the folder since
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            _require_free(path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _to_disk(path.parent)
+
+
+def _require_free(path: Path) -> None:
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UsageError(f"The folder must be new or empty. Received: {path}")
+
+
+def write_atomically(path: str | os.PathLike, content: str | bytes | memoryview) -> None:
+    """Write `content` (text as UTF-8) to `path` so that a reader sees the old or the new file, never a part of one."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as JSON atomically, a mapping with one line for each of its keys.
+
+    Raises:
+        UsageError: where a number is NaN or infinite, for which JSON has no word.
+    """
+    try:
+        text = json_text(value)
+    except ValueError as error:
+        raise UsageError(f"Numbers of a JSON file must be finite ({error}). Received: {path}") from None
+    write_atomically(path, text)
+
+
+def json_text(value: Any) -> str:
+    """What `write_json` writes."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, allow_nan=False) + "\n"
+    lines = (f"  {json.dumps(key)}: {json.dumps(entry, allow_nan=False)}" for key, entry in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether `path` has the name of a temporary file or folder."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` whose process is gone.
+
+    To be called when this process writes nothing there: what bears its number is of an earlier one.
+    """
+    for path in folder.glob(".*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and (int(found[1]) == os.getpid() or not _is_alive(int(found[1]))):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{os.getpid()}.tmp.{path.name}")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,81 @@
+"""One process at a time in a run directory.
+
+The lock is the kernel's (`flock`): it goes with its process, however that ends, so a lock is never left behind.
+"""
+
+import fcntl
+import os
+import platform
+from pathlib import Path
+
+from dartsminus_tf.foundation.errors import UsageError
+
+NAME = ".lock"
+
+
+class RunLock:
+    """An exclusive lock on a directory, or on a part of what is in it; held inside where it is a context.
+
+    Args:
+        directory: must exist when the lock is taken. The file `name` in it says who holds it.
+    """
+
+    def __init__(self, directory: Path, name: str = NAME):
+        self.path = directory / name
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; nothing happens where this object holds it.
+
+        Raises:
+            UsageError: where another process, or another run of this one, holds it.
+        """
+        if self._file is not None:
+            return
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _taken(file):
+            holder = os.read(file, 200).decode("utf-8", "replace").strip() or "another process"
+            os.close(file)
+            raise UsageError(f"The directory is in use by {holder}. Received: {self.path.parent}")
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+        self._file = file
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._file is not None
+
+    def is_free(self) -> bool:
+        """Whether nobody holds it."""
+        if self.held:
+            return False
+        try:
+            file = os.open(self.path, os.O_RDWR)
+        except OSError:
+            return True
+        try:
+            return _taken(file)
+        finally:
+            os.close(file)  # and with it what was taken
+
+    def __enter__(self) -> "RunLock":
+        self.acquire()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let it go; nothing happens where it is not held."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

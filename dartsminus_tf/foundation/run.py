@@ -1,0 +1,212 @@
+"""A run directory: what was asked for, with what versions, what was measured, how it ended, and what came out.
+
+config.yaml    the resolved config (params.yaml of a detector)
+versions.json  seed and package versions of the first call, and of later calls where they differ
+status.json    whether it runs, finished, stopped or failed, and why       .lock  who is at work in it
+metrics.csv    one row an epoch          checkpoints/  the newest states of the run and the best
+result.json    written last: the run is finished
+"""
+
+import contextlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import sweep, write_atomically, write_json
+from dartsminus_tf.foundation.settings import differences, lookup, read_mapping
+from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.typed import Strict
+from dartsminus_tf.foundation.yaml_text import dump_yaml
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """What tells runs of one kind from others.
+
+    Args:
+        file: the name of the settings.
+        free: beginnings of dotted keys that may differ from call to call; anything else makes another run.
+        bound: keys that may not, although `free` covers them.
+        seed: the key of the seed.
+        packages: whose versions matter to a result.
+    """
+
+    file: str = "config.yaml"
+    free: tuple[str, ...] = ("runtime.",)
+    bound: tuple[str, ...] = ("runtime.seed",)
+    seed: str = "runtime.seed"
+    packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+    def require_same(self, before: dict, now: dict, path: Path, sections: Sequence[str] = ()) -> None:
+        """Refuse a directory that belongs to other settings.
+
+        Args:
+            before, now: settings, of the directory and of this call.
+            path: the directory.
+            sections: beginnings of the dotted keys that are compared; all where empty.
+
+        Raises:
+            UsageError: naming the first keys that differ.
+        """
+        differing = {
+            key: pair
+            for key, pair in differences(before, now).items()
+            if (key in self.bound or not key.startswith(self.free)) and key.startswith(tuple(sections) or "")
+        }
+        if differing:
+            shown = ", ".join(f"{key} ({old!r} -> {new!r})" for key, (old, new) in list(differing.items())[:3])
+            raise UsageError(
+                f"{path} belongs to a run of another config (it differs in {shown}): "
+                "choose another --model_dir, or the config it was made with."
+            )
+
+
+def versions(packages: Sequence[str] = RunKind.packages) -> dict[str, str]:
+    """Versions of Python and of `packages`."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+class RunDirectory:
+    """The directory of one run, made or resumed. As a context it is opened, and closed by how the block ends.
+
+    Args:
+        path: the directory; made if absent.
+        config: the run's resolved config, typed or plain. What `kind` binds must equal what the directory was made
+            with.
+        kind: the kind of run.
+        parent: the directory of the run that this one is a part of; opened with it.
+
+    Raises:
+        UsageError: where the directory belongs to another config, or is not empty and no run directory.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        config: Strict | dict,
+        kind: RunKind = RunKind(),  # noqa: B008  frozen
+        parent: "RunDirectory | None" = None,
+    ):
+        self.path, self.config, self.kind, self.parent = Path(path), config, kind, parent
+        self.status = StatusFile(self.path)
+        if (self.path / kind.file).exists():
+            kind.require_same(self._with_new_keys(stored_settings(self.path, kind)), self.settings, self.path)
+        elif self.path.exists() and not self._is_free():
+            raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
+
+    @property
+    def settings(self) -> dict:
+        """The config as plain data."""
+        return self.config.model_dump(mode="json") if isinstance(self.config, Strict) else self.config
+
+    def _is_free(self) -> bool:
+        """Whether only what a process leaves that was killed while it made the directory is there."""
+        if not self.path.is_dir():
+            return False
+        return all(child.name.startswith(".") or child == self.status.path for child in self.path.iterdir())
+
+    def _with_new_keys(self, stored: dict) -> dict:
+        """`stored`, and keys that the package has gained since the run began: their defaults."""
+        if isinstance(self.config, Strict):
+            with contextlib.suppress(ValidationError):
+                return type(self.config).model_validate(stored).model_dump(mode="json")
+        return stored
+
+    def open(self) -> "RunDirectory":
+        """Create the directory, lock it, and write what was asked for. Nothing is written before this call.
+
+        Raises:
+            UsageError: where it cannot be written to, or another process is at work in it.
+        """
+        if self.parent is not None:
+            self.parent.open()
+        if self.status.lock.held:
+            return self
+        try:
+            before = self.status.begin()
+            for folder in (self.path, self.path / "checkpoints", self.path / "alphas"):
+                sweep(folder)
+            write_atomically(self.path / self.kind.file, dump_yaml(self.settings))
+            self._write_versions()
+        except OSError as error:
+            raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
+        if before is not None and before.state in ("lost", "failed"):
+            print(f"{self.path} was {before.line}; it goes on from its last state", flush=True)
+        return self
+
+    def _write_versions(self) -> None:
+        """Those of the first call stay; later ones are added where they differ from all before."""
+        path, now = self.path / "versions.json", versions(self.kind.packages)
+        stored = stored_json(path) if path.exists() else {"seed": lookup(self.settings, self.kind.seed), **now}
+        later = stored.get("resumed_with", [])
+        if not any(now.items() <= known.items() for known in (stored, *later)):
+            stored["resumed_with"] = [*later, now]
+        write_json(path, stored)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Say how the run ended, by the exception that ended it, and let other processes in."""
+        self.status.end(error)
+
+    def __enter__(self) -> "RunDirectory":
+        return self.open()
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.close(error)
+
+    @property
+    def result(self) -> dict | None:
+        """What a finished run wrote; None before."""
+        path = self.path / "result.json"
+        return stored_json(path) if path.exists() else None
+
+    def write_result(self, result: dict) -> None:
+        """Mark the run as finished."""
+        self.write_json("result.json", result)
+
+    def write_json(self, name: str, value) -> None:
+        """Write one JSON file of the directory."""
+        write_json(self.path / name, value)
+
+
+def stored_settings(path: Path, kind: RunKind = RunKind()) -> dict | None:  # noqa: B008  frozen
+    """The settings that the run in `path` was started with; None where there is none.
+
+    Raises:
+        UsageError: where `path` is a file, or its settings are damaged.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"model_dir must be a folder. Received: {path}")
+    file = path / kind.file
+    if not file.is_file():
+        return None
+    settings = read_mapping(file)
+    if not settings:
+        raise UsageError(f"The settings of this run are damaged: they hold no keys and values. Received: {file}")
+    return settings
+
+
+def stored_json(path: Path) -> dict:
+    """The mapping that a JSON file of a run holds.
+
+    Raises:
+        UsageError: where it cannot be read, or holds anything else.
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"A file of the run is damaged ({error}): delete it. Received: {path}") from None
+    if not isinstance(tree, dict):
+        raise UsageError(f"A file of the run is damaged (it holds no mapping): delete it. Received: {path}")
+    return tree

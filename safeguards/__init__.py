@@ -1,1 +1,0 @@
-"""What searches and detectors guard their runs with: plain YAML, settings, stop signals, a lock. No TensorFlow."""
