@@ -34,7 +34,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["dartsminus_tf", "dartsminus_tf.*", "detection", "detection.*"]),
-    package_data={"dartsminus_tf.zoo": ["*.json"]},
+    package_data={"dartsminus_tf.spaces.darts": ["*.json"]},
     install_requires=CORE,
     extras_require={
         "detection": DETECTION,

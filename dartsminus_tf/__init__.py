@@ -11,14 +11,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "BetaSchedule": "search.beta",
     "BilevelSearch": "search.bilevel",
-    "Genotype": "spaces",
-    "build_network": "spaces",
-    "build_supernet": "spaces",
+    "Genotype": "spaces.genotype",
+    "build_network": "spaces.build",
+    "build_supernet": "spaces.build",
     "count": "export.count",
     "export_backbone": "export.saved_model",
-    "get_space": "spaces",
-    "load_torch_state": "interop.torch_state",
-    "published_genotype": "zoo",
+    "get_space": "spaces.families",
+    "load_torch_state": "spaces.torch_state",
+    "published_genotype": "spaces.find",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,23 +16,29 @@ import dartsminus_tf as dm
 from dartsminus_tf.analysis import modes
 from dartsminus_tf.analysis.compare import group_rows
 from dartsminus_tf.analysis.drawing import draw
-from dartsminus_tf.analysis.history import SearchHistory, find_histories
 from dartsminus_tf.analysis.landscape import directions
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.skip_advantage import WeighedBlock
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.search.hessian import AlphaHessian
+from dartsminus_tf.search.history import SearchHistory, find_histories
 from tests.conftest import ROOT, TINY_SEARCH
 
 SEARCH = [*TINY_SEARCH, "space=nasbench201", "layers=1"]
+
+
+def analyse(mode, directory, *run_dirs, overrides=()):
+    settings = modes.settings_of(mode, [], overrides)
+    return modes.run(mode, Request([str(run) for run in run_dirs], Path(directory), settings, [], list(overrides)))
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """DARTS and DARTS- on NAS-Bench-201, and what the analyses write about them."""
     path = tmp_path_factory.mktemp("analysis")
-    line = modes.run(modes.Request("methods", model_dir=str(path), overrides=SEARCH, seeds=[0]))
+    line = analyse("methods", path, overrides=SEARCH)
     assert line == f"methods finished: {path / 'report.html'}"
     return path
 
@@ -52,7 +59,7 @@ def test_methods_are_compared(runs):
 def test_what_is_finished_stays(runs):
     stamps = {file: file.stat().st_mtime_ns for file in runs.rglob("result.json")}
     assert len(stamps) == 2
-    modes.run(modes.Request("methods", model_dir=str(runs), overrides=SEARCH, seeds=[0]))
+    analyse("methods", runs, overrides=SEARCH)
     assert {file: file.stat().st_mtime_ns for file in runs.rglob("result.json")} == stamps
 
 
@@ -77,7 +84,7 @@ def test_group_rows_by_hand():
 
 def test_trajectories(runs):
     run = str(runs / "darts" / "seed_0")
-    modes.run(modes.Request("alpha", [run], str(runs)))
+    analyse("alpha", runs, run)
     table = rows_of(runs / "alpha_seed_0.csv")
     assert len(table) == 2 * 6 * 5 and {row["operation"] for row in table} >= {"none", "nor_conv_3x3"}
     by_edge = [float(row["weight"]) for row in table if row["epoch"] == "1" and row["edge"] == "5"]
@@ -122,8 +129,7 @@ def test_hessian_against_single_second_derivatives(restored):
 
 
 def test_spectra_of_every_checkpoint(runs):
-    request = modes.Request("hessian", [str(runs / "darts" / "seed_0")], str(runs), overrides=["batches=2"])
-    modes.run(request)
+    analyse("hessian", runs, runs / "darts" / "seed_0", overrides=["batches=2"])
     table = rows_of(runs / "hessian.csv")
     epochs = sorted({int(row["epochs"]) for row in table})
     assert epochs[-1] == 2 and [row["batch"] for row in table] == ["0", "1"] * len(epochs)
@@ -142,7 +148,7 @@ def test_directions_are_orthogonal_and_as_long_as_alpha():
 
 
 def test_landscape(runs, restored):
-    modes.run(modes.Request("landscape", [str(runs / "darts-" / "seed_0")], str(runs), overrides=["points=3"]))
+    analyse("landscape", runs, runs / "darts-" / "seed_0", overrides=["points=3"])
     table = rows_of(runs / "landscape_seed_0.csv")
     assert len(table) == 9
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -168,13 +174,12 @@ def test_weighed_block_by_hand():
 def test_skip_advantage(runs):
     overrides = [value for value in TINY_SEARCH if value.startswith(("data.", "epochs", "steps", "runtime"))]
     overrides += ["channels=2", "blocks=1", "initial=[0, 1]"]
-    request = modes.Request("skip_advantage", model_dir=str(runs), overrides=overrides)
-    modes.run(request)
+    analyse("skip_advantage", runs, overrides=overrides)
     table = rows_of(runs / "skip_advantage.csv")
     assert [(row["initial"], row["epoch"]) for row in table] == [(i, e) for i in ("0.0", "1.0") for e in "012"]
     assert float(table[0]["skip"]) == 0 and float(table[3]["skip"]) == 1 and float(table[2]["skip"]) != 0
     before = (runs / "skip_advantage" / "initial_1" / "result.json").stat().st_mtime_ns
-    modes.run(request)
+    analyse("skip_advantage", runs, overrides=overrides)
     assert (runs / "skip_advantage" / "initial_1" / "result.json").stat().st_mtime_ns == before
 
 

@@ -12,9 +12,8 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.errors import Stopped
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
-from dartsminus_tf.search.beta import BetaSchedule
+from dartsminus_tf.search.beta import BetaCallback, BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
-from dartsminus_tf.search.callbacks import BetaCallback
 from dartsminus_tf.search.runner import build_search
 
 BATCH = (tf.random.stateless_normal([8, 8, 8, 3], [1, 2]), tf.range(8) % 10)

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
-from dartsminus_tf.config import QuickstartConfig, SearchConfig, TrainConfig
+from dartsminus_tf.cli.quickstart import QuickstartConfig
+from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import dump_config, load_config
 from tests.conftest import ROOT
@@ -59,7 +60,7 @@ def test_dump_reads_back():
         ("epochs=0", "epochs"),
         ("epochs=many", "epochs"),
         ("epochs=3.5", "epochs"),
-        ("channels=15", "channels must be even"),
+        ("channels=15", "channels must be a multiple of 2"),
         ("weights.learning_rate=-1", "weights.learning_rate"),
         ("weights.learning_rate=.nan", "weights.learning_rate"),
         ("weights.min_learning_rate=1", "min_learning_rate"),

@@ -12,9 +12,9 @@ from sklearn.datasets import load_sample_images
 from dartsminus_tf.config import AugmentConfig, DataConfig
 from dartsminus_tf.data import augment, policies
 from dartsminus_tf.data.crop import center_crop, random_resized_crop
+from dartsminus_tf.data.halves import split_indices
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.data.source import load_source
-from dartsminus_tf.data.splits import split_indices
+from dartsminus_tf.data.sources import load_source
 from dartsminus_tf.foundation.errors import UsageError
 
 PLAIN = AugmentConfig(crop_padding=0, flip=False)

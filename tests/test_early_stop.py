@@ -14,7 +14,7 @@ from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.early_stop import Stop, find_stop
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.runner import build_search, run_search
-from dartsminus_tf.spaces.darts.space import CellSpace
+from dartsminus_tf.spaces.darts.space import cell_space
 from tests.conftest import TINY_SEARCH
 from tests.test_bilevel import BATCH
 
@@ -22,7 +22,7 @@ TINY = [*TINY_SEARCH, "space=s2", "steps_per_epoch=1"]
 # Any eigenvalue is more than a thousandth of the one before: the search stops after the third epoch.
 STOPPING = [*TINY, "epochs=5", "early_stop={window: 1, factor: 0.001, start_epoch: 1}"]
 PAIRS = (("skip_connect", "sep_conv_5x5"), ("avg_pool_3x3", "dil_conv_5x5"), ("sep_conv_3x3", "dil_conv_3x3"))
-SMOOTH = CellSpace("smooth", normal=(PAIRS * 5)[:14], reduce=(PAIRS * 5)[1:])
+SMOOTH = cell_space("smooth", normal=(PAIRS * 5)[:14], reduce=(PAIRS * 5)[1:])
 
 
 def measured(*values, every=1):

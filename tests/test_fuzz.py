@@ -23,9 +23,9 @@ from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.settings import read_settings
 from dartsminus_tf.foundation.typed import dump_config, load_config
-from dartsminus_tf.spaces import Genotype
-from dartsminus_tf.spaces.nasbench201.table import ARCHITECTURE, COLUMNS, load_table
-from dartsminus_tf.train.genotypes import find_genotype
+from dartsminus_tf.spaces.find import find_genotype
+from dartsminus_tf.spaces.genotype import Genotype
+from dartsminus_tf.spaces.nasbench201.truth import ARCHITECTURE, COLUMNS, load_table
 from detection import coco_repair, manifest
 
 QUICK, MANY = 40, 1500
@@ -185,7 +185,7 @@ _NETWORKS = {}
 
 def torch_case(data):
     if not _NETWORKS:
-        from dartsminus_tf.interop.torch_state import torch_slots
+        from dartsminus_tf.spaces.torch_state import torch_slots
 
         net = dm.build_supernet("s2", channels=2, layers=3, num_classes=3)
         net.build((1, 8, 8, 3))

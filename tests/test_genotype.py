@@ -11,7 +11,7 @@ import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.derive import derive, derive_cell
 from dartsminus_tf.spaces.darts.genotype import CellGenotype
-from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
+from dartsminus_tf.spaces.darts.space import cell_edges, cell_space
 
 OPS = ["sep_conv_3x3", "skip_connect", "max_pool_3x3"]
 
@@ -110,20 +110,20 @@ def test_derivation_leaves_none_out_and_orders_by_strength():
     alpha[0, 4] = 1.0
     alpha[1, 3] = 2.0
     alpha[2, 1], alpha[3, 2], alpha[4, 7] = 1.0, 3.0, 2.0  # node 3: from states 0, 1, 2
-    entries = derive_cell(alpha, space.normal)
+    entries = derive_cell(alpha, space.candidates["normal"])
     assert entries[:2] == [("skip_connect", 1), ("sep_conv_3x3", 0)]
     assert entries[2:4] == [("avg_pool_3x3", 1), ("dil_conv_5x5", 2)]
 
 
 def test_derivation_takes_the_earlier_of_equals():
-    entries = derive_cell(np.zeros((14, 8)), dm.get_space("s0").normal)
+    entries = derive_cell(np.zeros((14, 8)), dm.get_space("s0").candidates["normal"])
     assert entries == [("max_pool_3x3", 0), ("max_pool_3x3", 1)] * 4
 
 
 def test_derivation_where_only_some_edges_have_none():
     edges = cell_edges(reduction=False)
     primitives = tuple(("none", "sep_conv_3x3") if i % 2 else ("skip_connect", "none") for i in range(len(edges)))
-    space = CellSpace("irregular", primitives, primitives)
+    space = cell_space("irregular", primitives, primitives)
     alpha = np.zeros((14, 2))
     genotype = derive(space, {"normal": alpha, "reduce": alpha})
     assert all(op != "none" for op, _ in genotype.normal + genotype.reduce)

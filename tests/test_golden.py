@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.interop.torch_state import torch_slots
+from dartsminus_tf.spaces.torch_state import torch_slots
 
 SEARCH = ["search_s0", "search_s1", "search_s3", "search_nb201"]
 SPACES = {"s5": "s0"}  # the released code calls S0 "s5"

@@ -5,15 +5,16 @@ import pytest
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.mixed.candidates import DilatedCandidate, SeparableCandidate, SkipCandidate
+from dartsminus_tf.mixed.graph import normalise_edges
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.candidates import DilatedCandidate, SeparableCandidate, SkipCandidate
-from dartsminus_tf.ops.graph import normalise_edges
 from dartsminus_tf.ops.registry import register
+from dartsminus_tf.spaces.build import build_supernet
 from dartsminus_tf.spaces.darts.plan import CellPlan
-from dartsminus_tf.spaces.darts.space import CellSpace, cell_edges
+from dartsminus_tf.spaces.darts.space import cell_edges, cell_space
 from dartsminus_tf.spaces.darts.supernet import SearchCell
-from dartsminus_tf.spaces.lookup import build_supernet, get_space
-from dartsminus_tf.spaces.options import SupernetOptions
+from dartsminus_tf.spaces.families import get_space
+from dartsminus_tf.spaces.supernet import SupernetOptions
 
 CHANNELS = 4
 
@@ -129,7 +130,9 @@ def test_a_registered_primitive_works_as_a_candidate():
     if "test_halve" not in primitive_names():
         register("test_halve", lambda channels, stride, affine: keras.layers.AveragePooling2D(stride, stride))
     names = tuple(("test_halve", "skip_connect") for _ in cell_edges(reduction=True))
-    cell = SearchCell(CellSpace("own", names, names), CellPlan(2, (2, 2), True, False), SupernetOptions(auxiliary=None))
+    cell = SearchCell(
+        cell_space("own", names, names), CellPlan(2, (2, 2), True, False), SupernetOptions(auxiliary=None)
+    )
     cell.build()
     assert cell.call(*tf.ones([2, 1, 4, 4, 2]), tf.fill([14, 2], 0.5), 0.0, training=True).shape == (1, 2, 2, 8)
 

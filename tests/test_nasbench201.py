@@ -14,11 +14,11 @@ import dartsminus_tf as dm
 from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
-from dartsminus_tf.interop.torch_state import torch_slots
 from dartsminus_tf.search.runner import run_search, summary
 from dartsminus_tf.search.truth import true_result
 from dartsminus_tf.spaces.nasbench201.genotype import EDGES, PRIMITIVES, BenchmarkGenotype, every_genotype
-from dartsminus_tf.spaces.nasbench201.table import ARCHITECTURE, COLUMNS, BenchmarkTable, load_table
+from dartsminus_tf.spaces.nasbench201.truth import ARCHITECTURE, COLUMNS, BenchmarkTable, load_table
+from dartsminus_tf.spaces.torch_state import torch_slots
 from dartsminus_tf.train.runner import run_training
 from tests.conftest import ROOT, TINY_SEARCH, shared_folder
 

@@ -12,17 +12,16 @@ import tensorflow as tf
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
-from dartsminus_tf.ops.candidates import Edge
-from dartsminus_tf.ops.layers import SkipDropout
-from dartsminus_tf.ops.mixed import MixedEdges
-from dartsminus_tf.ops.source import NodeSum, Source, Weight
-from dartsminus_tf.search.bilevel import BilevelSearch
-from dartsminus_tf.search.callbacks import AlphaStart
-from dartsminus_tf.search.progressive import cap_skips, derive_capped, restrict_space
+from dartsminus_tf.mixed.edges import Edge
+from dartsminus_tf.mixed.graph import MixedEdges
+from dartsminus_tf.mixed.operation import NodeSum, Source, Weight
+from dartsminus_tf.mixed.skip_dropout import SkipDropout
+from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.skip_dropout import skip_dropout_rate
-from dartsminus_tf.spaces import build_supernet, get_space
-from dartsminus_tf.spaces.darts.derive import derive
+from dartsminus_tf.spaces.build import build_supernet
+from dartsminus_tf.spaces.darts.derive import cap_skips, derive, derive_capped
+from dartsminus_tf.spaces.families import get_space
 from tests.conftest import TINY_SEARCH
 from tests.test_bilevel import LinearSupernet
 
@@ -36,17 +35,17 @@ PROGRESSIVE = [*TINY, "progressive=" + json.dumps({"stages": STAGES, "skip_cap":
 
 def alphas_of(space, seed=0):
     rng = np.random.default_rng(seed)
-    return {kind: rng.normal(size=(14, len(space.normal[0]))) for kind in ("normal", "reduce")}
+    return {kind: rng.normal(size=(14, len(space.candidates["normal"][0]))) for kind in ("normal", "reduce")}
 
 
 @pytest.mark.parametrize("name", ["s0", "s1", "s2", "s3", "s4"])
 def test_every_edge_keeps_its_strongest_candidates(name):
     space = get_space(name)
     alphas = alphas_of(space)
-    count = max(2, len(space.normal[0]) // 2)
-    smaller = restrict_space(space, alphas, count)
+    count = max(2, len(space.candidates["normal"][0]) // 2)
+    smaller = space.restricted(alphas, count)
     for kind in ("normal", "reduce"):
-        for names, kept, row in zip(getattr(space, kind), getattr(smaller, kind), alphas[kind], strict=True):
+        for names, kept, row in zip(space.candidates[kind], smaller.candidates[kind], alphas[kind], strict=True):
             dropped = [names.index(n) for n in names if n not in kept]
             columns = [names.index(n) for n in kept]
             assert len(kept) == count and columns == sorted(columns)
@@ -59,15 +58,15 @@ def test_every_edge_keeps_its_strongest_candidates(name):
 
 def test_ties_keep_the_earlier_candidate():
     space = get_space("s0")
-    smaller = restrict_space(space, {kind: np.zeros((14, 8)) for kind in ("normal", "reduce")}, 3)
-    assert set(smaller.normal + smaller.reduce) == {("none", "max_pool_3x3", "avg_pool_3x3")}
+    smaller = space.restricted({kind: np.zeros((14, 8)) for kind in ("normal", "reduce")}, 3)
+    assert set(sum(smaller.candidates.values(), ())) == {("none", "max_pool_3x3", "avg_pool_3x3")}
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_impossible_counts_are_refused(count):
     space = get_space("s3")
     with pytest.raises(UsageError, match=r"2\.\.3 in space s3\. Received"):
-        restrict_space(space, alphas_of(space), count)
+        space.restricted(alphas_of(space), count)
 
 
 def test_cap_by_hand():
@@ -94,8 +93,9 @@ def test_cap_ends_where_nothing_else_is_left():
 def test_cap_leaves_the_reduction_cell_alone():
     space = get_space("s2")
     alphas = {kind: np.tile([1.0, 0.0], (14, 1)) for kind in ("normal", "reduce")}
-    assert derive_capped(space, alphas, None) == derive(space, alphas)
-    assert derive_capped(space, alphas, 2).count("skip_connect") == {"normal": 2, "reduce": 8}
+    assert derive_capped(space, alphas, None) == (derive(space, alphas), True)
+    capped, holds = derive_capped(space, alphas, 2)
+    assert holds and capped.count("skip_connect") == {"normal": 2, "reduce": 8}
 
 
 def test_skip_dropout_rate_by_hand():
@@ -163,10 +163,10 @@ def test_stages_and_an_interruption_in_the_second(method, tmp_path):
     assert result["epochs"] == 4 and len(result["stages"]) == 2
     kept = json.loads((path / "stage_2" / "space.json").read_text())
     with np.load(path / "stage_1" / "alphas" / "epoch_0001.npz") as alphas:
-        expected = restrict_space(get_space("s3"), alphas, 2)
+        expected = get_space("s3").restricted(alphas, 2)
     assert kept == {kind: [list(names) for names in getattr(expected, kind)] for kind in ("normal", "reduce")}
     with np.load(path / "stage_2" / "alphas" / "epoch_0001.npz") as alphas:
-        assert result["genotype"] == derive_capped(expected, alphas, 1).to_dict()
+        assert result["genotype"] == derive_capped(expected, alphas, 1)[0].to_dict()
     rows = list(csv.DictReader((path / "stage_2" / "metrics.csv").open()))
     assert [float(row["skip_dropout"]) for row in rows] == [0.125, 0.25] and rows[0]["alpha_loss"] == ""
     assert [float(row["beta"]) for row in rows] == ([1.0, 0.5] if method == "darts-" else [0.0, 0.0])

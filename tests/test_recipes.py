@@ -10,10 +10,9 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.optimizers import RMSprop
-from dartsminus_tf.train.genotypes import find_genotype
+from dartsminus_tf.spaces.find import find_genotype, published_genotype
 from dartsminus_tf.train.runner import load_trained, run_training
 from dartsminus_tf.train.training import NetworkTraining
-from dartsminus_tf.zoo import published_genotype
 from tests.conftest import ROOT
 
 RECIPES = ("mobilenet", "mobilenet_se_swish_autoaugment", "cells")

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.ops.recompute import recomputed
+from dartsminus_tf.mixed.recompute import recomputed
 
 
 def curve(x, scale):

@@ -12,7 +12,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.tables import markdown
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.seeds import run_seeds, seed_rows
-from dartsminus_tf.spaces import Genotype
+from dartsminus_tf.spaces.genotype import Genotype
 from tests.conftest import ROOT, TINY_SEARCH
 
 OVERRIDES = [*TINY_SEARCH, "space=s2", "epochs=1", "steps_per_epoch=1"]

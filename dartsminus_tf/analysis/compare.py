@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dartsminus_tf.analysis.history import SearchHistory, find_histories
-from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.foundation.tables import Row, markdown, mean_and_spread, write_csv
+from dartsminus_tf.search.history import SearchHistory, find_histories
 
 _SEED = re.compile(r"/?seed_\d+$")
 PANELS = {
-    "true_cifar10": "true test accuracy on CIFAR-10 (%)",
     "val_accuracy": "validation accuracy of the supernet",
     "skip_share": "share of skips in the derived cell",
     "beta": "beta",
@@ -46,6 +45,7 @@ def run_row(history: SearchHistory) -> Row:
     }
     return {
         "run": history.name,
+        "state": history.status.line if history.status else ("finished" if history.result else None),
         "method": config.method,
         "seed": config.runtime.seed,
         "epochs": len(metrics["epoch"]),
@@ -61,12 +61,11 @@ def group_rows(groups: dict[str, list[Row]]) -> list[Row]:
     """One row a group: mean and spread over its seeds of everything that is a number."""
     table = []
     for name, rows in groups.items():
-        numbers = [key for key in rows[0] if key not in ("run", "method", "seed", "epochs", "genotype")]
+        numbers = [key for key in rows[0] if key not in ("run", "state", "method", "seed", "epochs", "genotype")]
         values = {key: [row[key] for row in rows if row.get(key) is not None] for key in numbers}
         row: Row = {"group": name, "seeds": len(rows)}
         row |= {key: mean_and_spread(map(float, found)) for key, found in values.items()}
-        if values.get("true_cifar10"):
-            row["worst_true_cifar10"] = min(values["true_cifar10"])
+        row |= {f"worst_{key}": min(found) for key, found in values.items() if key.startswith("true_") and found}
         table.append(row)
     return table
 
@@ -99,7 +98,10 @@ def compare_section(histories: list[SearchHistory], directory: Path, mode: str, 
 
 def _figure(groups: dict[str, list[SearchHistory]]):
     measured = {name for members in groups.values() for history in members for name in history.metrics}
-    panels = {name: title for name, title in PANELS.items() if name in measured}
+    truths = {
+        name: f"true test accuracy, {name.removeprefix('true_')} (%)" for name in sorted(measured) if "true_" in name
+    }
+    panels = truths | {name: title for name, title in PANELS.items() if name in measured}
     figure, axes = new_figure(1, len(panels), width=3.6 * len(panels), height=3.3)
     for axis, (column, title) in zip(axes, panels.items(), strict=True):
         for index, (name, members) in enumerate(groups.items()):

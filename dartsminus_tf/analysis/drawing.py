@@ -6,10 +6,10 @@ that of the state it feeds: no two labels can overlap. A chain of layers (Mobile
 
 from pathlib import Path
 
-from dartsminus_tf.analysis.history import SearchHistory, find_histories
-from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.style import new_figure, operation_color, save
+from dartsminus_tf.search.history import SearchHistory, find_histories
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype
 
 WIDTH = 10.0
@@ -38,8 +38,7 @@ def draw(genotype: Genotype, directory: Path, stem: str) -> dict[str, Path]:
     """Write `<stem>_<kind>.png` for every kind of cell of `genotype`; returns the files."""
     files = {}
     for kind, graph in genotype.graphs.items():
-        chain = all(target == source + 1 for source, target, _ in graph.edges) and len(graph.edges) > 6
-        figure = draw_strip(graph) if chain else draw_graph(graph)
+        figure = draw_strip(graph) if graph.chain else draw_graph(graph)
         files[kind] = save(figure, directory / f"{stem}_{kind}.png")
     return files
 

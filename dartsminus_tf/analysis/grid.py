@@ -1,13 +1,28 @@
-"""Searches of several variants with several seeds, one run directory each; what is finished is left alone."""
+"""Searches of several variants with several seeds, one run directory each; what is finished is left alone.
+
+`methods` is the experiment that the method stands on, DARTS against DARTS- under the same config, seed by seed;
+`beta_ablation` what the initial value of beta and its schedule are worth (section 4.4 of the paper).
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dartsminus_tf.analysis.history import SearchHistory
+from dartsminus_tf.analysis.compare import compare_section
+from dartsminus_tf.analysis.report import Section
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.seeds import run_seeds
+
+METHODS = {"darts": ["method=darts"], "darts-": ["method=darts-"]}
+INITIAL = (1.0, 0.7, 0.4, 0.1, 0.0)
+SCHEDULES = ("cosine", "slow_cosine", "constant")
+BETAS = {
+    **{f"linear_{value:g}": ["beta.schedule=linear", f"beta.initial={value}"] for value in INITIAL},
+    **{f"{schedule}_1": [f"beta.schedule={schedule}", "beta.initial=1.0"] for schedule in SCHEDULES},
+}
 
 
 def run_grid(
@@ -39,3 +54,16 @@ def run_grid(
     return [
         SearchHistory(directory / name / f"seed_{seed}", f"{name}/seed_{seed}") for name in configs for seed in seeds
     ]
+
+
+def methods(request: Request) -> Section:
+    """Search with both methods and every seed (what is finished stays), and compare."""
+    histories = run_grid(request.config_files, request.overrides, METHODS, request.seeds, request.directory)
+    return compare_section(histories, request.directory, "methods", "DARTS against DARTS-")
+
+
+def beta_ablation(request: Request) -> Section:
+    """Search with every initial value under the linear schedule, and with the other schedules from 1."""
+    overrides = [*request.overrides, "method=darts-"]
+    histories = run_grid(request.config_files, overrides, BETAS, request.seeds, request.directory)
+    return compare_section(histories, request.directory, "beta_ablation", "Initial value and schedule of beta")

@@ -12,14 +12,13 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dartsminus_tf.analysis.history import find_histories
-from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
-from dartsminus_tf.analysis.settings import LandscapeSettings
+from dartsminus_tf.analysis.settings import LandscapeSettings, Request
 from dartsminus_tf.analysis.style import DPI, save
 from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
+from dartsminus_tf.search.history import find_histories
 
 Alphas = dict[str, np.ndarray]
 

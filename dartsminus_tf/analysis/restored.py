@@ -6,10 +6,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dartsminus_tf.analysis.history import SearchHistory
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints, load_state, state_variables
+from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import build_search
 
 
@@ -31,7 +31,7 @@ class RestoredSearch:
             raise UsageError(f"The run has no checkpoint. Received: {history.path}")
         data = ImageData(self.config.data, self.config.runtime.seed)
         self.held_out = data.held_out(self.config.alpha_fraction)
-        self.model = build_search(self.config, data)
+        self.model = build_search(self.config, data, history.space)
         self.load(self.saved[-1])
 
     def load(self, path: Path) -> int:

@@ -1,5 +1,7 @@
 """Settings of the analyses that run no search, given by --config_file and --params_override."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -65,3 +67,22 @@ class SkipAdvantageSettings(AnalysisSettings):
     epochs: Positive = 20
     steps_per_epoch: Positive | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Args:
+        run_dirs: run directories of searches, or directories that hold several.
+        directory: where figures, tables and the report go, and the runs that the analysis makes.
+        settings: the analysis' own, checked.
+        config_files, overrides, seeds: of the runs that the analysis makes.
+    """
+
+    run_dirs: list[str]
+    directory: Path
+    settings: Strict
+    config_files: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=lambda: [0])

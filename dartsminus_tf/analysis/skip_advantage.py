@@ -13,9 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import SkipAdvantageSettings
+from dartsminus_tf.analysis.settings import Request, SkipAdvantageSettings
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.run import RunDirectory

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from dartsminus_tf.analysis.history import SearchHistory, find_histories
-from dartsminus_tf.analysis.modes import Request
 from dartsminus_tf.analysis.report import Section
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.foundation.tables import write_csv
+from dartsminus_tf.search.history import SearchHistory, find_histories
 
 COLUMNS = 4
 

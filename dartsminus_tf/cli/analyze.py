@@ -1,10 +1,12 @@
 """`dartsminus-analyze`: The paper's analyses of searches, as tables, figures and one report."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
 from dartsminus_tf.analysis import modes
+from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 
@@ -25,16 +27,13 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Runs one analysis, and prints where the report is."""
-    request = modes.Request(
-        mode=values.mode,
-        run_dirs=list(values.run_dir),
-        model_dir=values.model_dir,
-        config_files=list(values.config_file),
-        overrides=search_overrides(values),
-        seeds=parse_seeds(values.seeds),
+    overrides, seeds = search_overrides(values), parse_seeds(values.seeds)
+    settings = modes.settings_of(values.mode, values.config_file, overrides)
+    configure_runtime(settings.runtime)
+    request = Request(
+        list(values.run_dir), Path(values.model_dir), settings, list(values.config_file), overrides, seeds
     )
-    configure_runtime(request.settings.runtime)
-    print(modes.run(request))
+    print(modes.run(values.mode, request))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -38,6 +38,7 @@ def main(values: flags.FlagValues) -> None:
         data=result["data"],
         recipe=(Path(values.model_dir) / "config.yaml").read_text(encoding="utf-8"),
         formats=values.formats,
+        space=result.get("space"),
     )
     levels = ", ".join(f"{level}: {about['channels']}" for level, about in network.levels.items())
     files = "".join(f"; {name}" for name in values.formats)

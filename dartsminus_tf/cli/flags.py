@@ -8,6 +8,7 @@ from absl import flags
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.runtime import configure
+from dartsminus_tf.spaces.families import FAMILIES
 
 
 def run_overrides(values: flags.FlagValues) -> list[str]:
@@ -37,18 +38,21 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
 
 
 def define_table_flag(values: flags.FlagValues) -> None:
-    """--nasbench201_table."""
+    """--accuracy_table, and the names that it had before."""
     flags.DEFINE_string(
-        "nasbench201_table",
+        "accuracy_table",
         None,
-        "True accuracies of NAS-Bench-201's cells (a CSV file or the public benchmark): follow the search with them.",
+        "True accuracies of a space's cells, such as NAS-Bench-201's: follow the search with them.",
         flag_values=values,
     )
+    for family in FAMILIES.values():
+        if "accuracy_table" in family.aliases:
+            flags.DEFINE_alias(family.aliases["accuracy_table"], "accuracy_table", flag_values=values)
 
 
 def search_overrides(values: flags.FlagValues) -> list[str]:
-    """The overrides that --params_override, --quiet and --nasbench201_table ask for."""
+    """The overrides that --params_override, --quiet and --accuracy_table ask for."""
     overrides = run_overrides(values)
-    if values.nasbench201_table is not None:
-        overrides.append(f"runtime.nasbench201_table={json.dumps(values.nasbench201_table)}")
+    if values.accuracy_table is not None:
+        overrides.append(f"runtime.accuracy_table={json.dumps(values.accuracy_table)}")
     return overrides

@@ -11,17 +11,29 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from absl import flags
+from pydantic import Field
 
-from dartsminus_tf.config import QuickstartConfig
+from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
+from dartsminus_tf.spaces.genotype import Genotype
 
 STAGES = ("search", "train", "export", "scenes", "detect")
+
+
+class QuickstartConfig(Strict):
+    """The whole chain: search, train, export, detect. Detection's own settings are a file of Model Garden's form."""
+
+    search: SearchConfig
+    train: TrainConfig
+    scenes: dict[str, Annotated[int, Field(gt=0)]]
+    detection_config: str
 
 
 class Quickstart:
@@ -136,10 +148,7 @@ def table(summary: dict) -> str:
         ("detector: AP50", f"{summary['ap50']:.4f}"),
         *((f"seconds: {name}", f"{value:.0f}") for name, value in summary["seconds"].items()),
     ]
-    for cell in ("normal", "reduce"):
-        for node, first in enumerate(range(0, len(summary["genotype"][cell]), 2), start=2):
-            pair = summary["genotype"][cell][first : first + 2]
-            rows.append((f"genotype: {cell} node {node}", " + ".join(f"{op}({source})" for op, source in pair)))
+    rows += [(f"genotype: {place}", terms) for place, terms in Genotype.from_dict(summary["genotype"]).rows()]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

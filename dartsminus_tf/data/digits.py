@@ -5,13 +5,14 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data.source import Source, Split
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
 
 
-def digits_source() -> Source:
+def digits_source(config: DataConfig) -> Source:
     """Ten classes; a fifth of every class is the test split, always the same one."""
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]

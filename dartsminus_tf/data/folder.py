@@ -10,6 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
+from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data.source import Source, Split
 from dartsminus_tf.foundation.errors import UsageError
 
@@ -18,8 +19,9 @@ TEST_FOLDERS = ("test", "val", "validation")
 HELD_OUT, SPLIT_SEED = 0.2, 0
 
 
-def folder_source(root: str) -> Source:
-    """The images under `root`; classes are the sorted names of the class folders."""
+def folder_source(config: DataConfig) -> Source:
+    """The images under `config.data_dir`; classes are the sorted names of the class folders."""
+    root = config.data_dir
     path = Path(root)
     if not path.is_dir():
         raise UsageError(f"data_dir of data set 'folder' must be a directory. Received: {root}")

@@ -14,11 +14,13 @@ import tensorflow as tf
 from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data import augment, policies
 from dartsminus_tf.data.crop import center_crop, random_resized_crop
-from dartsminus_tf.data.source import Source, Split, decode, fits_memory, keeps_train_arrays, load_source, resize
-from dartsminus_tf.data.splits import split_indices
+from dartsminus_tf.data.halves import split_indices
+from dartsminus_tf.data.source import Source, Split, decode, resize
+from dartsminus_tf.data.sources import load_source
 from dartsminus_tf.foundation.errors import UsageError
 
 SHUFFLE_BUFFER = 10_000
+MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images that "auto" keeps in memory
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STEPS_FOREVER = 2**40
 
@@ -213,3 +215,16 @@ def _finish(data: tf.data.Dataset) -> tf.data.Dataset:
     # With several workers each reads all and takes its part of every batch: the batches do not depend on their number.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def fits_memory(split: Split, config: DataConfig) -> bool:
+    """Whether the decoded images of `split` are kept in memory."""
+    if config.in_memory != "auto":
+        return config.in_memory
+    return split.num_examples * config.image_size**2 * 3 <= MEMORY_LIMIT
+
+
+def keeps_train_arrays(split: Split, config: DataConfig) -> bool:
+    """Whether the training images are kept decoded, resized to the square."""
+    cuts = config.augment.random_resized_crop is not None or config.center_crop is not None
+    return fits_memory(split, config) and not (config.in_memory == "auto" and cuts)

@@ -1,15 +1,12 @@
 """What a data set is to the rest of the package: two splits of images with labels, read once or streamed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.config import DataConfig
 from dartsminus_tf.foundation.errors import UsageError
-
-MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images that "auto" keeps in memory
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,10 @@ class Source:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def limited(self, train: int | None, test: int | None) -> "Source":
+        """The same with at most so many examples in its splits."""
+        return replace(self, train=self.train.limited(train), test=self.test.limited(test))
+
 
 def decode(image: tf.Tensor) -> tf.Tensor:
     """A JPEG, PNG, GIF or BMP string, or pixels, as uint8 [H, W, 3]."""
@@ -76,34 +77,3 @@ def resize(image: tf.Tensor, size: int) -> tf.Tensor:
         return image
     pixels = tf.image.resize(image, [size, size], antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
-
-
-def load_source(config: DataConfig) -> Source:
-    """The data set that `config` names."""
-    if config.name == "digits":
-        from dartsminus_tf.data.digits import digits_source
-
-        source = digits_source()
-    elif config.name == "folder":
-        from dartsminus_tf.data.folder import folder_source
-
-        source = folder_source(config.data_dir)
-    else:
-        from dartsminus_tf.data.tfds import tfds_source
-
-        source = tfds_source(config.name, config.data_dir, config.download)
-    train, test = source.train.limited(config.train_limit), source.test.limited(config.test_limit)
-    return Source(source.name, train, test, source.class_names)
-
-
-def fits_memory(split: Split, config: DataConfig) -> bool:
-    """Whether the decoded images of `split` are kept in memory."""
-    if config.in_memory != "auto":
-        return config.in_memory
-    return split.num_examples * config.image_size**2 * 3 <= MEMORY_LIMIT
-
-
-def keeps_train_arrays(split: Split, config: DataConfig) -> bool:
-    """Whether the training images are kept decoded, resized to the square."""
-    cuts = config.augment.random_resized_crop is not None or config.center_crop is not None
-    return fits_memory(split, config) and not (config.in_memory == "auto" and cuts)

@@ -2,20 +2,22 @@
 
 import tensorflow_datasets as tfds
 
+from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data.source import Source, Split
 from dartsminus_tf.foundation.errors import UsageError
 
 TEST_SPLITS = ("test", "validation")
 
 
-def tfds_source(name: str, data_dir: str | None, download: bool) -> Source:
-    """The set `name` with its "train" split, and its "test" (else "validation") split as test.
+def tfds_source(config: DataConfig) -> Source:
+    """The set `config.name` with its "train" split, and its "test" (else "validation") split as test.
 
     Raises:
         UsageError: for a name that TFDS does not know, a set that is not prepared, or not images and labels.
     """
+    name, data_dir = config.name, config.data_dir
     builder = _builder(name, data_dir)
-    if download:
+    if config.download:
         builder.download_and_prepare()
     if not builder.info.splits or not builder.data_path.exists():
         raise UsageError(

@@ -1,6 +1,7 @@
 """The model card of an exported backbone: what its manifest says, for people, with the limits of its use."""
 
 from dartsminus_tf.foundation.files import json_text
+from dartsminus_tf.foundation.tables import markdown
 
 LICENCES = {
     "cifar10": "CIFAR-10 (Krizhevsky, 2009): no licence stated by its authors; cite their technical report.",
@@ -22,7 +23,7 @@ def model_card(manifest: dict, recipe: str | None = None) -> str:
     """
     data = (manifest.get("data") or "unknown").split("/")[0]
     sections = [
-        f"# {manifest['space']} backbone, {manifest['num_classes']} classes",
+        f"# {manifest['family']} backbone, {manifest['num_classes']} classes",
         "A network derived by DARTS- (Chu et al., ICLR 2021), exported by dartsminus_tf. `manifest.json` says the same "
         "to programs.",
         "## Genotype\n\n```json\n" + json_text(manifest["genotype"]) + "```",
@@ -38,7 +39,7 @@ def model_card(manifest: dict, recipe: str | None = None) -> str:
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return markdown([{"figure": name, "value": value} for name, value in rows]).rstrip()
 
 
 def _sizes(manifest: dict) -> list[tuple[str, str]]:

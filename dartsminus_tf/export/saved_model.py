@@ -2,7 +2,7 @@
 
 Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the manifest says:
 
-    serve(x)     {"3": ..., "4": ..., "5": ...}, level l having stride 2**l ("2" too in mobilenet); inference
+    serve(x)     {"3": ..., "4": ..., "5": ...}, level l having stride 2**l (more levels in some families); inference
     train(x)     the same with batch statistics, updating the moving ones
     classify(x)  logits [N, num_classes]
 
@@ -41,6 +41,7 @@ def export_backbone(
     data: str | None = None,
     recipe: str | None = None,
     formats: Sequence[str] = (),
+    space: str | None = None,
 ) -> Path:
     """Write `model` as a SavedModel, its `manifest.json` and its `MODEL_CARD.md` to `path`, which must be new or empty.
 
@@ -54,6 +55,7 @@ def export_backbone(
         data: the data set's name, for the card.
         recipe: the training's resolved config as YAML, for the card.
         formats: further files, "litert" and "onnx" (see `portable`); their latency is measured.
+        space: the space that the genotype was searched in, where it is known.
 
     Returns:
         The path.
@@ -70,7 +72,7 @@ def export_backbone(
         )
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
-        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run)
+        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run, space)
         manifest |= {"data": data, **_portable(model, folder, list(formats))}
         write_json(folder / MANIFEST, manifest)
         write_atomically(folder / CARD, model_card(manifest, recipe))
@@ -104,13 +106,14 @@ def _portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict:
     }
 
 
-def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run) -> dict:
-    """What `manifest.json` holds."""
+def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run, space=None) -> dict:
+    """What `manifest.json` holds. Before there was a `family`, `space` held it."""
     known_size = all(model.image_size)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "space": model.space,
+        "space": space,
+        "family": model.family,
         "genotype": model.genotype.to_dict(),
         "network": model.get_config(),
         "levels": model.levels,

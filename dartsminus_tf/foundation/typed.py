@@ -49,11 +49,13 @@ def dump_config(config: Strict) -> str:
 def _one_line(error: ValidationError) -> str:
     """The first problem, and how many more there are."""
     first, *others = error.errors(include_url=False)
-    where = ".".join(str(part) for part in first["loc"]) or "config"
+    where = ".".join(str(part) for part in first["loc"])
     received = repr(first.get("input"))
     received = received if len(received) <= 80 else received[:77] + "..."
+    rule = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = f"Unknown config key '{where}'."
     else:
-        message = f"Config key '{where}': {first['msg']}. Received: {received}"
+        message = f"Config key '{where}': {rule}" if where else f"Config: {rule}"
+        message += "" if "Received: " in rule else f". Received: {received}"
     return message + (f" (and {len(others)} more problems)" if others else "")

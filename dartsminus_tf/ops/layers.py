@@ -227,35 +227,6 @@ class Noise(Operation):
         return tf.random.stateless_normal(tf.shape(fn.subsample(x, self.stride)), step.random_seed(), dtype=x.dtype)
 
 
-class SkipDropout(keras.layers.Layer):
-    """Dropout of single values on the output of `skip_connect` (P-DARTS): x * Bernoulli(1 - r) / (1 - r).
-
-    One layer serves all skips of a supernet; every call draws anew.
-
-    Attributes:
-        rate: r, scalar in [0, 1); not trained, set by a schedule once an epoch.
-    """
-
-    def __init__(self, rate: float, **kwargs):
-        super().__init__(**kwargs)
-        self.initial_rate = rate
-
-    def build(self, input_shape=None):
-        self.rate = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial_rate),
-            trainable=False,
-            name="rate",
-            dtype="float32",
-            autocast=False,
-        )
-
-    def call(self, x):
-        keep = 1.0 - tf.convert_to_tensor(self.rate)
-        kept = tf.random.stateless_uniform(tf.shape(x), step.random_seed()) < keep
-        return tf.where(kept, x / tf.cast(keep, x.dtype), tf.zeros_like(x))
-
-
 @keras.saving.register_keras_serializable("dartsminus_tf")
 class Classifier(Operation):
     """Global average pool over [N, H, W, C], then a linear layer to [N, num_classes] in float32."""

@@ -5,8 +5,6 @@ Training:   y = scale * (x - mean_B(x)) / sqrt(var_B(x) + epsilon) + offset
 Inference:  the same with the moving statistics.
 """
 
-from collections.abc import Sequence
-
 import keras
 import tensorflow as tf
 
@@ -102,66 +100,3 @@ class BatchNorm(keras.layers.Layer):
 def update_moving(variable: keras.Variable, batch_value: tf.Tensor, momentum: float) -> None:
     """Move `variable` a share `1 - momentum` of the way to `batch_value`."""
     variable.value.assign_sub((variable.value - batch_value) * (1.0 - momentum))
-
-
-class NormBank(keras.layers.Layer):
-    """The moving statistics of all affine-free batch norms of one cell, as rows of two [rows, C] variables.
-
-    A cell of the supernet has dozens of these norms. Kept as rows, they are read by one unstack and updated by one
-    assignment instead of dozens, which saves a third of the step's graph.
-    """
-
-    def __init__(self, channels: int, **kwargs):
-        super().__init__(**kwargs)
-        self.channels = channels
-        self.rows = 0
-
-    def add_row(self) -> int:
-        """Reserve one more norm before the bank is built; returns its row."""
-        if self.built:
-            raise RuntimeError("add_row must come before build.")
-        self.rows += 1
-        return self.rows - 1
-
-    def build(self, input_shape=None):
-        statistics = {
-            "shape": (self.rows, self.channels),
-            "trainable": False,
-            "dtype": "float32",
-            "autocast": False,
-            "aggregation": "mean",
-        }
-        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **statistics)
-        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **statistics)
-
-    def open(self, training: bool) -> "Norms":
-        """Start one pass over the cell."""
-        return Norms(self, training and self.trainable)
-
-    def update(self, statistics: Sequence[tf.Tensor]) -> None:
-        """Move the moving statistics towards those of a pass, `Norms.statistics()`."""
-        for variable, value in zip((self.moving_mean, self.moving_variance), statistics, strict=False):
-            update_moving(variable, value, MOMENTUM)
-
-
-class Norms:
-    """One pass through the norms of a `NormBank`."""
-
-    def __init__(self, bank: NormBank, training: bool):
-        self._training = training
-        self._ones, self._zeros = tf.ones([bank.channels]), tf.zeros([bank.channels])
-        self._means = tf.unstack(tf.convert_to_tensor(bank.moving_mean))
-        self._variances = tf.unstack(tf.convert_to_tensor(bank.moving_variance))
-
-    def __call__(self, x: tf.Tensor, row: int, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """Normalise `x` [N, H, W, C] with norm `row` and multiply by `scale` [C]."""
-        scale = self._ones if scale is None else scale
-        if not self._training:
-            return normalise_moving(x, scale, self._zeros, self._means[row], self._variances[row])
-        y, self._means[row], self._variances[row] = normalise_batch(x, scale, self._zeros)
-        return y
-
-    def statistics(self) -> list[tf.Tensor]:
-        """Means and variances [rows, C] of the batch, where norms that were not applied keep the bank's; none where
-        nothing is learned from the batch, or the cell (of `none` and identities) has no norm."""
-        return [tf.stack(self._means), tf.stack(self._variances)] if self._training and self._means else []

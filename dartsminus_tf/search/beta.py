@@ -13,6 +13,9 @@ The released cosines lack the `- Ts`, which sends them astray for Ts > 0; at Ts 
 import math
 from dataclasses import dataclass
 
+import keras
+
+from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 
 SCHEDULES = ("linear", "cosine", "slow_cosine", "constant")
@@ -60,3 +63,25 @@ class BetaSchedule:
             "slow_cosine": math.cos(math.pi * progress / 2),
         }
         return self.initial * shape[self.schedule]
+
+
+class BetaCallback(keras.callbacks.Callback):
+    """Sets the supernet's beta at the start of every epoch and adds it to the epoch's logs."""
+
+    def __init__(self, schedule: BetaSchedule):
+        super().__init__()
+        self.schedule = schedule
+
+    @classmethod
+    def of(cls, config: SearchConfig) -> "BetaCallback":
+        """The beta of every epoch as `config` says; plain DARTS has none."""
+        beta = config.beta
+        initial = beta.initial if config.method == "darts-" else 0.0
+        return cls(BetaSchedule(config.epochs, initial, beta.schedule, beta.start_epoch, beta.stop_epoch))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.supernet.beta.assign(self.schedule(epoch))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["beta"] = float(self.model.supernet.beta.numpy())

@@ -171,3 +171,25 @@ class BilevelSearch(keras.Model):
         self.loss_metric.update_state(unscale_loss(self.loss(y, logits)), sample_weight=tf.shape(y)[0])
         self.accuracy_metric.update_state(y, logits)
         return step_results(self.metrics[:2])
+
+
+class AlphaStart(keras.callbacks.Callback):
+    """Turns architecture steps on from epoch `start` (from 0); before it, the logs have no losses of alpha.
+
+    The step is traced anew then: without architecture steps its graph has half the size.
+    """
+
+    def __init__(self, start: int):
+        super().__init__()
+        self.start = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        moves = epoch >= self.start
+        if moves != self.model.alpha_moves:
+            self.model.alpha_moves = moves
+            self.model.make_train_function(force=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None and epoch < self.start:
+            for metric in (self.model.alpha_loss_metric, self.model.alpha_accuracy_metric):
+                logs.pop(metric.name, None)

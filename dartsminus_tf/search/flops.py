@@ -12,20 +12,13 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.config import FlopsConfig
-from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.supernet import SearchNetwork
 
 MILLION = 1e6
 
 
 def flops_penalty(supernet: SearchNetwork, config: FlopsConfig) -> Callable[[], tf.Tensor]:
-    """A function that gives the penalty at alpha's present value.
-
-    Raises:
-        UsageError: where the supernet's space has no costs.
-    """
-    if not hasattr(supernet, "expected_multiply_adds"):
-        raise UsageError(f"flops needs a space with known costs: mobilenet. Received: {supernet.space.name}")
+    """A function that gives the penalty at alpha's present value; it raises UsageError where no costs are known."""
     target = config.target_mflops * MILLION
 
     def penalty() -> tf.Tensor:

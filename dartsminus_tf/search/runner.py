@@ -15,17 +15,17 @@ from dartsminus_tf.loop.precision import needs_loss_scale, precision
 from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import begin, opened
-from dartsminus_tf.search.beta import BetaSchedule
-from dartsminus_tf.search.bilevel import BilevelSearch
-from dartsminus_tf.search.callbacks import AlphaStart, AlphaSummaries, BetaCallback, GenotypeHistory
+from dartsminus_tf.search.beta import BetaCallback
+from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
 from dartsminus_tf.search.flops import ExpectedFlops, flops_penalty
+from dartsminus_tf.search.history import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.progressive import run_progressive
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
-from dartsminus_tf.search.truth import TrueAccuracy, table_of, true_result, truth_markdown
-from dartsminus_tf.spaces import Genotype, build_supernet
-from dartsminus_tf.spaces.darts.space import CellSpace
-from dartsminus_tf.spaces.nasbench201.table import BenchmarkTable
+from dartsminus_tf.search.truth import AccuracyTable, TrueAccuracy, table_of, true_result, truth_markdown
+from dartsminus_tf.spaces.build import build_supernet
+from dartsminus_tf.spaces.families import family_of
+from dartsminus_tf.spaces.space import Space
 
 
 def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
@@ -45,7 +45,7 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
         return run_single(run) if config.progressive is None else run_progressive(run, run_single)
 
 
-def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
+def run_single(run: RunDirectory, space: Space | None = None) -> dict:
     """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
     if run.result is not None:
         return run.result
@@ -65,11 +65,11 @@ def run_single(run: RunDirectory, space: CellSpace | None = None) -> dict:
     )
     with opened(run, strategy) as (run, checkpoints):
         if space is not None:
-            run.write_json("space.json", {"normal": space.normal, "reduce": space.reduce})
+            run.write_json(SPACE, dict(space.candidates))
         return _search(run, Loop(model, work, checkpoints, config.runtime), table)
 
 
-def _search(run: RunDirectory, loop: Loop, table: BenchmarkTable | None) -> dict:
+def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None) -> dict:
     config = run.config
     initial_epoch = loop.restore().epoch
     metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
@@ -82,7 +82,7 @@ def _search(run: RunDirectory, loop: Loop, table: BenchmarkTable | None) -> dict
     return _finish(run, history, metrics, loop.work.steps_per_epoch, stopper, table)
 
 
-def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None = None) -> BilevelSearch:
+def build_search(config: SearchConfig, data: ImageData, space: Space | None = None) -> BilevelSearch:
     """The supernet (of `space` where it is not the config's) and its two optimizers, built and compiled."""
     with precision(config.precision):
         supernet = build_supernet(
@@ -117,7 +117,7 @@ def build_search(config: SearchConfig, data: ImageData, space: CellSpace | None 
 
 def _schedules(config: SearchConfig) -> list[keras.callbacks.Callback]:
     """What is set at the start of every epoch."""
-    callbacks = [EpochLearningRate(config.weights, config.epochs), BetaCallback(_schedule(config))]
+    callbacks = [EpochLearningRate(config.weights, config.epochs), BetaCallback.of(config)]
     if config.flops:
         callbacks.append(ExpectedFlops())
     if config.alpha_start_epoch:
@@ -134,30 +134,24 @@ def _early_stop(config: SearchConfig, held_out: tf.data.Dataset, metrics: Metric
     return EarlyStop(config.early_stop, next(iter(held_out)), metrics.table.rows)
 
 
-def _schedule(config: SearchConfig) -> BetaSchedule:
-    """The beta of every epoch; plain DARTS has none."""
-    beta = config.beta
-    initial = beta.initial if config.method == "darts-" else 0.0
-    return BetaSchedule(config.epochs, initial, beta.schedule, beta.start_epoch, beta.stop_epoch)
-
-
 def _finish(
     run: RunDirectory,
     history: GenotypeHistory,
     metrics: MetricsCsv,
     steps: int,
     stopper: EarlyStop | None,
-    table: BenchmarkTable | None,
+    table: AccuracyTable | None,
 ) -> dict:
     rows = metrics.table.rows
     epoch = rows[-1]["epoch"] if stopper is None else stopper.result_epoch(rows[-1]["epoch"])
     epoch, stop = int(epoch), stopper.stop if stopper is not None else None
-    genotype = Genotype.from_json(history.table.rows[epoch]["genotype"])
+    genotype = history.genotypes[epoch]
     until = rows[: epoch + 1]
     accuracies = [float(row["val_accuracy"]) for row in until if row.get("val_accuracy") not in (None, "")]
     result = {
         "kind": "search",
         "space": run.config.space,
+        "family": family_of(run.config.space).name,
         "method": run.config.method,
         "genotype": genotype.to_dict(),
         "validation_accuracy": accuracies[-1] if accuracies else None,

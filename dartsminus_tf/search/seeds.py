@@ -11,7 +11,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import is_leftover, sweep, write_atomically
 from dartsminus_tf.foundation.tables import markdown, write_csv
 from dartsminus_tf.search.runner import run_search
-from dartsminus_tf.spaces import Genotype
+from dartsminus_tf.spaces.genotype import Genotype
 
 
 def run_seeds(config: SearchConfig, model_dir: str | Path, seeds: Sequence[int]) -> list[dict]:

@@ -1,31 +1,50 @@
-"""The true accuracy of the cell that a search on NAS-Bench-201 holds, epoch by epoch and at the end."""
+"""The true accuracy of the cell that a search holds, epoch by epoch and at the end, in spaces where it is known."""
+
+from typing import Protocol
 
 import keras
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.spaces.nasbench201.space import NASBENCH201
-from dartsminus_tf.spaces.nasbench201.table import BenchmarkTable, load_table
+from dartsminus_tf.foundation.tables import markdown
+from dartsminus_tf.spaces.families import family_of
+from dartsminus_tf.spaces.genotype import Genotype
 
 
-def table_of(config: SearchConfig) -> BenchmarkTable | None:
+class AccuracyTable(Protocol):
+    """What a family's table of true accuracies, in per cent, can be asked for."""
+
+    def accuracies(self, genotype: Genotype) -> dict[str, float]:
+        """{data set: accuracy}."""
+
+    def rank(self, genotype: Genotype, data: str) -> int:
+        """1 for the best cell on `data`."""
+
+    def percentile(self, genotype: Genotype, data: str) -> float:
+        """The share of all cells, in per cent, that are worse on `data`."""
+
+    def best(self, data: str) -> tuple[Genotype, float]:
+        """The best cell on `data`, and its accuracy."""
+
+
+def table_of(config: SearchConfig) -> AccuracyTable | None:
     """The table that `config` names, or None.
 
     Raises:
-        UsageError: where it cannot be read, or the search is in another space.
+        UsageError: where it cannot be read, or nobody knows the true accuracies of the config's space.
     """
-    path = config.runtime.nasbench201_table
+    path, family = config.runtime.accuracy_table, family_of(config.space)
     if path is None:
         return None
-    if config.space != NASBENCH201.name:
-        raise UsageError(f"nasbench201_table belongs to space {NASBENCH201.name}. Received: space {config.space!r}")
-    return load_table(path)
+    if family.truth is None:
+        raise UsageError(f"accuracy_table: nobody knows true accuracies there. Received: space {config.space!r}")
+    return family.load(family.truth)(path)
 
 
 class TrueAccuracy(keras.callbacks.Callback):
     """Adds the true test accuracies of the supernet's present cell, in per cent, to the epoch's logs."""
 
-    def __init__(self, table: BenchmarkTable):
+    def __init__(self, table: AccuracyTable):
         super().__init__()
         self.table = table
 
@@ -35,7 +54,7 @@ class TrueAccuracy(keras.callbacks.Callback):
             logs.update({f"true_{name}": value for name, value in accuracies.items()})
 
 
-def true_result(table: BenchmarkTable, genotype) -> dict:
+def true_result(table: AccuracyTable, genotype) -> dict:
     """What a search's result says of its cell: true accuracies in per cent, and how it stands among all cells."""
     accuracies = table.accuracies(genotype)
     return {
@@ -47,14 +66,15 @@ def true_result(table: BenchmarkTable, genotype) -> dict:
 
 
 def truth_markdown(result: dict) -> str:
-    """The table that a search on NAS-Bench-201 ends with: cell, true accuracies, rank."""
-    lines = [
-        f"cell {result['genotype']['arch']}",
-        "| data           | test accuracy | best in the space | rank  | better than |",
-        "| -------------- | ------------- | ----------------- | ----- | ----------- |",
+    """The table that a search with known accuracies ends with: cell, true accuracies, rank."""
+    rows = [
+        {
+            "data": name,
+            "test_accuracy": f"{value:.2f}",
+            "best_in_the_space": f"{result['true_best'][name]:.2f}",
+            "rank": result["true_rank"][name],
+            "better_than": f"{result['true_percentile'][name]:.2f}%",
+        }
+        for name, value in result["true_accuracies"].items()
     ]
-    for name, value in result["true_accuracies"].items():
-        rank, share = result["true_rank"][name], result["true_percentile"][name]
-        best = result["true_best"][name]
-        lines.append(f"| {name:14} | {value:13.2f} | {best:17.2f} | {rank:5d} | {share:10.2f}% |")
-    return "".join(f"{line}\n" for line in lines)
+    return f"cell {Genotype.from_dict(result['genotype'])}\n{markdown(rows)}"

@@ -4,8 +4,6 @@ import json
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
-import keras
-
 from dartsminus_tf.foundation.errors import UsageError
 
 MAX_LENGTH = 20_000
@@ -17,10 +15,12 @@ class CellGraph(NamedTuple):
     Attributes:
         states: the names of its states, inputs first.
         edges: (source, target, operation): which operation of which state goes into which later state, by index.
+        chain: whether it is a whole network, one layer after the other, and is drawn in lines.
     """
 
     states: tuple[str, ...]
     edges: tuple[tuple[int, int, str], ...]
+    chain: bool = False
 
 
 class Genotype(ABC):
@@ -30,9 +30,11 @@ class Genotype(ABC):
 
     Attributes:
         fields: the keys of the family's JSON form, by which it is recognised.
+        text_form: what the family's text form looks like, for messages.
     """
 
     fields: ClassVar[tuple[str, ...]] = ()
+    text_form: ClassVar[str] = ""
     _families: ClassVar[list[type["Genotype"]]] = []
 
     def __init_subclass__(cls, **kwargs):
@@ -58,10 +60,6 @@ class Genotype(ABC):
     def to_dict(self) -> dict:
         """The JSON form as Python objects."""
 
-    @abstractmethod
-    def build_network(self, **options) -> keras.Model:
-        """See `dartsminus_tf.build_network`."""
-
     @classmethod
     @abstractmethod
     def parse(cls, text: str) -> "Genotype | None":
@@ -70,6 +68,15 @@ class Genotype(ABC):
     def count(self, primitive: str) -> dict[str, int]:
         """How many operations of each kind of cell are `primitive`."""
         return {kind: names.count(primitive) for kind, names in self.operations.items()}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(kind and state, what is summed there) of every state that operations reach, for tables."""
+        found: dict[str, list[str]] = {}
+        for kind, graph in self.graphs.items():
+            for source, target, operation in graph.edges:
+                terms = found.setdefault(f"{kind} {graph.states[target]}", [])
+                terms.append(f"{operation}({graph.states[source]})")
+        return [(place, " + ".join(terms)) for place, terms in found.items()]
 
     def share(self, primitive: str) -> float:
         """The part of all operations that are `primitive`, in [0, 1]."""
@@ -101,16 +108,24 @@ class Genotype(ABC):
     @classmethod
     def from_string(cls, text: str) -> "Genotype":
         """Read what `str` of a genotype gives, or what other codes print. The text is parsed, never evaluated."""
-        if isinstance(text, str) and len(text) <= MAX_LENGTH:
-            for family in Genotype._families if cls is Genotype else [cls]:
-                genotype = family.parse(text.strip())
-                if genotype is not None:
-                    return genotype
-        raise UsageError(
-            "Not a genotype: neither Genotype(normal=[...], ...) nor an arch string |op~0|+|op~0|op~1|+... nor "
-            "stages of a mobile network k3e6,skip|k5e3|... "
-            f"Received: {shortened(text)}"
-        )
+        genotype = cls.read(text)
+        if genotype is None:
+            families = Genotype._families if cls is Genotype else [cls]
+            forms = " nor ".join(family.text_form for family in families)
+            raise UsageError(f"Not a genotype: neither {forms}. Received: {shortened(text)}")
+        return genotype
+
+    @classmethod
+    def read(cls, text: str) -> "Genotype | None":
+        """The genotype that `text` spells in the text form of a family; None where it is of none of these forms.
+
+        Raises:
+            UsageError: where it is of such a form, but malformed.
+        """
+        if not isinstance(text, str) or len(text) > MAX_LENGTH:
+            return None
+        families = Genotype._families if cls is Genotype else [cls]
+        return next((found for family in families if (found := family.parse(text.strip())) is not None), None)
 
 
 def shortened(value) -> str:

@@ -7,32 +7,6 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import Genotype
 
 
-def build_network(
-    genotype: Genotype,
-    channels: int | None = None,
-    layers: int | None = None,
-    num_classes: int = 10,
-    **options,
-) -> "DerivedNetwork":
-    """The network of `genotype`, built on its first call.
-
-    Args:
-        genotype: of any family.
-        channels: width of the first cells; by default the paper's for the family.
-        layers: number of cells (NAS-Bench-201: cells a stage); by default the paper's for the family.
-        num_classes: of the data set.
-        options: those of the family's own `build_network`, see `spaces.darts.network`, `spaces.nasbench201.network`.
-
-    Raises:
-        UsageError: on options that make no network, or that the family lacks.
-    """
-    if not isinstance(genotype, Genotype):
-        raise UsageError(f"genotype must be a Genotype (see Genotype.from_json). Received: {type(genotype).__name__}")
-    sizes = {"channels": channels, "layers": layers}
-    given = {name: value for name, value in sizes.items() if value is not None}
-    return genotype.build_network(num_classes=num_classes, **given, **options)
-
-
 def check_fixed(family: str, **options: tuple) -> None:
     """Refuse options that networks of `family` do not have: {name: (value, the only value)}.
 
@@ -48,7 +22,7 @@ class DerivedNetwork(keras.Model):
     """Base of every derived network: `model(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
 
     Attributes:
-        space: the family's name.
+        family: the family's name.
         genotype, num_classes: what it was made from.
         image_size: (height, width) that it was built for; None before.
         auxiliary: whether `model(x, training=True)` returns (logits, auxiliary logits).
@@ -56,7 +30,7 @@ class DerivedNetwork(keras.Model):
         drop_path_rate: scalar variable in [0, 1), used in training only; None without drop path.
     """
 
-    space = ""
+    family = ""
     auxiliary = False
     auxiliary_head = None
     drop_path_rate = None
@@ -95,6 +69,5 @@ class DerivedNetwork(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """The network whose `get_config` gave `config`; of any family where called on `DerivedNetwork`."""
-        config = dict(config)
-        return build_network(Genotype.from_dict(config.pop("genotype")), **config)
+        """The network whose `get_config` gave `config`."""
+        return cls(Genotype.from_dict(config["genotype"]), **{key: config[key] for key in config if key != "genotype"})

@@ -1,17 +1,51 @@
 """What supernets of all families have in common: alpha, beta, and which variables are whose."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.ops.candidates import Edge
-from dartsminus_tf.ops.graph import normalise_edges
-from dartsminus_tf.ops.layers import SkipDropout
+from dartsminus_tf.mixed.edges import Edge
+from dartsminus_tf.mixed.graph import normalise_edges
+from dartsminus_tf.mixed.skip_dropout import SkipDropout
 from dartsminus_tf.spaces.genotype import Genotype
-from dartsminus_tf.spaces.options import SupernetOptions
+from dartsminus_tf.spaces.space import Space
+
+AUXILIARIES = ("skip", "conv1")
+
+
+@dataclass(frozen=True)
+class SupernetOptions:
+    """Options of a supernet.
+
+    Args:
+        auxiliary: the auxiliary operation of every edge: "skip" (DARTS-), "conv1" (a 1x1 convolution that starts as the
+            identity) or None (plain DARTS). At stride 2 both are a FactorizedReduce of their own.
+        partial_channels: K of PC-DARTS (Xu et al., ICLR 2020): operations see 1/K of the channels, the others pass by,
+            and a channel shuffle mixes them. 1 is off.
+        edge_normalization: PC-DARTS' second softmax, over the edges that enter a node.
+        skip_dropout: initial rate, in [0, 1), of the dropout on `skip_connect` candidates (P-DARTS).
+        rematerialize: compute each cell or searched layer again in the backward pass instead of keeping what it needs:
+            the same numbers in less memory and more time. Not with random draws (skip_dropout, the noise of S4).
+    """
+
+    auxiliary: str | None = "skip"
+    partial_channels: int = 1
+    edge_normalization: bool = False
+    skip_dropout: float = 0.0
+    rematerialize: bool = False
+
+    def __post_init__(self):
+        if self.auxiliary not in (None, *AUXILIARIES):
+            raise UsageError(f"auxiliary must be skip, conv1 or None. Received: {self.auxiliary!r}")
+        if self.partial_channels < 1:
+            raise UsageError(f"partial_channels must be at least 1. Received: {self.partial_channels}")
+        if not 0 <= self.skip_dropout < 1:
+            raise UsageError(f"skip_dropout must be in [0, 1). Received: {self.skip_dropout}")
+
 
 ALPHA_STDDEV = 1e-3
 
@@ -28,7 +62,7 @@ class SearchNetwork(keras.Model):
         skip_dropout: the `SkipDropout` of every `skip_connect` candidate, with its `rate`; None without.
     """
 
-    def __init__(self, space, options: SupernetOptions | None = None, **kwargs):
+    def __init__(self, space: Space, options: SupernetOptions | None = None, **kwargs):
         super().__init__(**kwargs)
         self.space, self.options = space, options or SupernetOptions()
         rate = self.options.skip_dropout
@@ -93,14 +127,15 @@ class SearchNetwork(keras.Model):
         """The architecture that alpha stands for now."""
         raise NotImplementedError
 
+    def expected_multiply_adds(self) -> tf.Tensor:
+        """Of the network that alpha stands for, its operations being drawn with probabilities softmax(alpha).
+
+        Raises:
+            UsageError: where the space's costs are not known.
+        """
+        raise UsageError(f"flops needs a space whose costs are known. Received: {self.space.name!r}")
+
     def get_config(self):
         raise UsageError(
             "A supernet is rebuilt by build_supernet and its weights are loaded by checkpoint; it has no config."
         )
-
-
-def softmax(alpha: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, in float64."""
-    alpha = np.asarray(alpha, np.float64)
-    exp = np.exp(alpha - alpha.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)

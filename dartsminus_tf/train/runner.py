@@ -14,9 +14,10 @@ from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import begin, opened
-from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
-from dartsminus_tf.spaces.network import DerivedNetwork, build_network
-from dartsminus_tf.train.genotypes import find_genotype
+from dartsminus_tf.spaces.build import build_network, network_from_config
+from dartsminus_tf.spaces.families import FAMILIES, family_of
+from dartsminus_tf.spaces.find import Found, find_genotype
+from dartsminus_tf.spaces.network import DerivedNetwork
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
 
 WEIGHTS = "model.weights.h5"
@@ -31,20 +32,20 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
+    found = find_genotype(config.genotype)
     strategy = begin(config)
     with strategy.scope(), precision(config.precision):
-        network = network_of(config)
         data = ImageData(config.data, config.runtime.seed)
-        model = _build_training(config, network(data.source.num_classes))
+        model = _build_training(config, build_configured(config, found, data.source.num_classes))
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
     with opened(run, strategy) as (run, checkpoints):
         loop = Loop(model, work, checkpoints, config.runtime)
-        return _train(run, model, data, loop)
+        return _train(run, model, data, loop, found.space)
 
 
-def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loop) -> dict:
+def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loop, space: str | None) -> dict:
     config = run.config
     initial_epoch = loop.restore().epoch
     metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
@@ -57,29 +58,32 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
         ]
     )
     model.keep_average()
-    return _finish(run, model.network, data, metrics)
+    return _finish(run, model.network, data, metrics, space)
 
 
-def network_of(config: TrainConfig):
-    """A function from the number of classes to the network that `config` describes; raises UsageError at once."""
-    genotype = find_genotype(config.genotype)
-    if config.mobile is not None and not isinstance(genotype, MobileGenotype):
-        raise UsageError(f"mobile holds options of networks of space mobilenet. Received: genotype {genotype.short}")
+def build_configured(config: TrainConfig, found: Found, num_classes: int) -> DerivedNetwork:
+    """The network that `config` describes.
 
-    def build(num_classes: int) -> DerivedNetwork:
-        return build_network(
-            genotype,
-            channels=config.channels,
-            layers=config.layers,
-            num_classes=num_classes,
-            stem=config.stem,
-            auxiliary=config.auxiliary_weight > 0,
-            drop_path=config.drop_path,
-            **(config.mobile.model_dump() if config.mobile else {}),
-        )
-
-    build(1)
-    return build
+    Raises:
+        UsageError: on options that make no network, or that belong to another family.
+    """
+    family = family_of(found.genotype)
+    for section in (other.section for other in FAMILIES.values() if other.section and other is not family):
+        if getattr(config, section) is not None:
+            raise UsageError(
+                f"Networks of family {family.name} have no section {section}. Received: {found.genotype.short}"
+            )
+    own = getattr(config, family.section) if family.section else None
+    return build_network(
+        found.genotype,
+        channels=config.channels,
+        layers=config.layers,
+        num_classes=num_classes,
+        stem=config.stem,
+        auxiliary=config.auxiliary_weight > 0,
+        drop_path=config.drop_path,
+        **(own.model_dump() if own else {}),
+    )
 
 
 def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
@@ -92,13 +96,17 @@ def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTrai
     return model
 
 
-def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv) -> dict:
+def _finish(
+    run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv, space: str | None
+) -> dict:
     with replacing(run.path / WEIGHTS) as temporary:
         network.save_weights(temporary, overwrite=True)
     last = metrics.table.rows[-1]
     config = run.config
     result = {
         "kind": "train",
+        "space": space,
+        "family": network.family,
         "genotype": network.genotype.to_dict(),
         "network": network.get_config(),
         "image_size": config.data.image_size,
@@ -135,7 +143,7 @@ def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
         raise UsageError(
             f"The training run is not finished: call train.py with the same --model_dir again. Received: {path}"
         )
-    network = DerivedNetwork.from_config(result["network"])
+    network = network_from_config(result["network"])
     size = result["image_size"]
     network.build((1, size, size, 3))
     network.load_weights(path / WEIGHTS)

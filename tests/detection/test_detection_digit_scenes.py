@@ -83,8 +83,8 @@ def test_validation_digits_are_the_classifiers_test_digits():
     import sys
 
     code = (
-        "from dartsminus_tf.data.digits import digits_source;"
-        "print(digits_source().test.arrays(8)[0][..., 0].astype(int).sum((1, 2)).tolist())"
+        "from dartsminus_tf.config import DataConfig; from dartsminus_tf.data.digits import digits_source;"
+        "print(digits_source(DataConfig()).test.arrays(8)[0][..., 0].astype(int).sum((1, 2)).tolist())"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     pool, labels = digit_scenes.load_digit_pool()

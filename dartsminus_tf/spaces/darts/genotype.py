@@ -27,6 +27,7 @@ class CellGenotype(Genotype):
     """
 
     fields = ("normal", "normal_concat", "reduce", "reduce_concat")
+    text_form = "Genotype(normal=[...], ...)"
 
     normal: Entries
     normal_concat: tuple[int, ...]
@@ -72,12 +73,6 @@ class CellGenotype(Genotype):
             nodes = [" ".join(entries[first : first + 2]) for first in range(0, len(entries), 2)]
             cells.append(f"{letter} {' / '.join(nodes)}")
         return " ".join(cells)
-
-    def build_network(self, **options):
-        """See `spaces.darts.network.build_network`."""
-        from dartsminus_tf.spaces.darts.network import build_network
-
-        return build_network(self, **options)
 
     def to_dict(self) -> dict:
         """The JSON form as Python lists."""

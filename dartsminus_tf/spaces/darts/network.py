@@ -145,7 +145,7 @@ class Network(DerivedNetwork):
     Levels of `features` are 3, 4, 5 after the ImageNet stem and 0, 1, 2 after the CIFAR stem.
     """
 
-    space = "darts"
+    family = "darts"
 
     def __init__(self, genotype, channels, layers, num_classes, stem, auxiliary, drop_path=0.0, **kwargs):
         super().__init__(genotype, num_classes, **kwargs)

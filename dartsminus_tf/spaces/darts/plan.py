@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.spaces.darts.space import CHANNEL_MULTIPLE
 
 
 class CellPlan(NamedTuple):
@@ -40,8 +41,8 @@ def plan_cells(
     """
     if layers < 3:
         raise UsageError(f"layers must be at least 3: two of them are reductions. Received: {layers}")
-    if channels < 2 or channels % 2:
-        raise UsageError(f"channels must be even and at least 2: FactorizedReduce halves them. Received: {channels}")
+    if channels < 1 or channels % CHANNEL_MULTIPLE:
+        raise UsageError(f"channels must be a multiple of {CHANNEL_MULTIPLE}. Received: {channels}")
     older, newer, halve, plans = stem_channels, stem_channels, halve_first, []
     for index in range(layers):
         reduction = index in reduction_layers(layers)

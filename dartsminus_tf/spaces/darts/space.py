@@ -3,13 +3,16 @@
 A cell has two inputs (states 0 and 1) and four nodes (states 2 to 5); every node reads every state before it.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
 
-from dartsminus_tf.ops.candidates import Edge
-from dartsminus_tf.spaces.options import SupernetOptions
+from dartsminus_tf.mixed.edges import Edge
+from dartsminus_tf.spaces.space import Space
 
 NODES = 4
+CHANNEL_MULTIPLE = 2  # FactorizedReduce halves them
+DEFAULTS = {"channels": 16, "layers": 8}
+
+Edges = Sequence[Sequence[str]]
 
 
 def cell_edges(reduction: bool, nodes: int = NODES) -> list[Edge]:
@@ -22,41 +25,15 @@ def cell_edges(reduction: bool, nodes: int = NODES) -> list[Edge]:
     ]
 
 
-@dataclass(frozen=True)
-class CellSpace:
-    """A space of DARTS cells.
-
-    Args:
-        name: as users write it.
-        normal, reduce: for every edge, the names of its candidates. All edges have the same number of them.
-    """
-
-    defaults: ClassVar[dict[str, int]] = {"channels": 16, "layers": 8}
-
-    name: str
-    normal: tuple[tuple[str, ...], ...]
-    reduce: tuple[tuple[str, ...], ...]
-
-    @property
-    def primitives(self) -> tuple[str, ...]:
-        """Every primitive of the space, sorted."""
-        return tuple(sorted({name for cell in (self.normal, self.reduce) for edge in cell for name in edge}))
-
-    @property
-    def candidates(self) -> dict[str, tuple[tuple[str, ...], ...]]:
-        """{kind of cell: the names of every edge's candidates}."""
-        return {"normal": self.normal, "reduce": self.reduce}
-
-    def build_supernet(self, channels: int, layers: int, num_classes: int, options: SupernetOptions):
-        """See `dartsminus_tf.build_supernet`."""
-        from dartsminus_tf.spaces.darts.supernet import Supernet
-
-        return Supernet(self, channels, layers, num_classes, options)
+def cell_space(name: str, normal: Edges, reduce: Edges) -> Space:
+    """A space of DARTS cells; `normal` and `reduce` name the candidates of every edge, the same number on all edges."""
+    candidates = {"normal": tuple(map(tuple, normal)), "reduce": tuple(map(tuple, reduce))}
+    return Space(name, "darts", candidates, DEFAULTS)
 
 
-def _uniform(name: str, *primitives: str) -> CellSpace:
+def _uniform(name: str, *primitives: str) -> Space:
     edges = (primitives,) * len(cell_edges(reduction=False))
-    return CellSpace(name, normal=edges, reduce=edges)
+    return cell_space(name, edges, edges)
 
 
 _SHORT = {
@@ -69,13 +46,10 @@ _SHORT = {
 }
 
 
-def _irregular(name: str, normal: str, reduce: str) -> CellSpace:
+def _irregular(name: str, normal: str, reduce: str) -> Space:
     """A space whose edges differ: "s,d3 | M,s | ..." lists the candidates of one edge after the other."""
-    cells = (
-        tuple(tuple(_SHORT[op] for op in edge.strip().split(",")) for edge in cell.split("|"))
-        for cell in (normal, reduce)
-    )
-    return CellSpace(name, *cells)
+    cells = ([[_SHORT[op] for op in edge.strip().split(",")] for edge in cell.split("|")] for cell in (normal, reduce))
+    return cell_space(name, *cells)
 
 
 S0 = _uniform(
@@ -98,4 +72,4 @@ S2 = _uniform("s2", "skip_connect", "sep_conv_3x3")
 S3 = _uniform("s3", "none", "skip_connect", "sep_conv_3x3")
 S4 = _uniform("s4", "noise", "sep_conv_3x3")
 
-SPACES = {space.name: space for space in (S0, S1, S2, S3, S4)}
+SPACES = (S0, S1, S2, S3, S4)

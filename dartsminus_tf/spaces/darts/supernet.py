@@ -6,14 +6,14 @@ Stem (3x3 convolution to 3C, batch norm), L cells with reductions at L//3 and 2L
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.ops.graph import MixedGraph
+from dartsminus_tf.mixed.graph import MixedGraph
 from dartsminus_tf.ops.layers import Classifier, ConvNorm, FactorizedReduce
 from dartsminus_tf.spaces.darts.derive import derive
 from dartsminus_tf.spaces.darts.genotype import CellGenotype
 from dartsminus_tf.spaces.darts.plan import CellPlan, check_image_size, plan_cells
-from dartsminus_tf.spaces.darts.space import NODES, CellSpace, cell_edges
-from dartsminus_tf.spaces.options import SupernetOptions
-from dartsminus_tf.spaces.supernet import SearchNetwork
+from dartsminus_tf.spaces.darts.space import NODES, cell_edges
+from dartsminus_tf.spaces.space import Space
+from dartsminus_tf.spaces.supernet import SearchNetwork, SupernetOptions
 
 STEM_MULTIPLIER = 3
 
@@ -21,21 +21,19 @@ STEM_MULTIPLIER = 3
 class SearchCell(keras.layers.Layer):
     """One cell of the supernet: `(s0, s1, weights, beta) -> [N, H', W', 4C]`."""
 
-    def __init__(self, space: CellSpace, plan: CellPlan, options=None, skip_dropout=None, **kwargs):
+    def __init__(self, space: Space, plan: CellPlan, options=None, skip_dropout=None, **kwargs):
         super().__init__(**kwargs)
         options = options or SupernetOptions()
         self.plan = plan
         channels = plan.channels
-        options.sampled(channels)
         if plan.halve_input0:
             self.preprocess0 = FactorizedReduce(channels, affine=False)
         else:
             self.preprocess0 = ConvNorm(channels, relu="before", affine=False)
         self.preprocess1 = ConvNorm(channels, relu="before", affine=False)
-        primitives = space.reduce if plan.reduction else space.normal
         self.graph = MixedGraph(
             cell_edges(plan.reduction),
-            primitives,
+            space.candidates["reduce" if plan.reduction else "normal"],
             channels,
             options.auxiliary,
             options.partial_channels,

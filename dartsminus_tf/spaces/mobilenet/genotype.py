@@ -41,6 +41,7 @@ class MobileGenotype(Genotype):
     """
 
     fields = ("stages",)
+    text_form = "stages of a mobile network k3e6,skip|k5e3|..."
 
     stages: tuple[tuple[str, ...], ...]
 
@@ -69,7 +70,7 @@ class MobileGenotype(Genotype):
         """The whole network: one layer after the other."""
         names = self.operations["layers"]
         states = ("stem", *(f"layer {number}" for number in range(1, len(names) + 1)))
-        return {"layers": CellGraph(states, tuple((i, i + 1, name) for i, name in enumerate(names)))}
+        return {"layers": CellGraph(states, tuple((i, i + 1, name) for i, name in enumerate(names)), chain=True)}
 
     @property
     def short(self) -> str:
@@ -77,12 +78,6 @@ class MobileGenotype(Genotype):
 
     def to_dict(self) -> dict:
         return {"stages": [list(stage) for stage in self.stages]}
-
-    def build_network(self, **options):
-        """See `spaces.mobilenet.network.build_network`."""
-        from dartsminus_tf.spaces.mobilenet.network import build_network
-
-        return build_network(self, **options)
 
     def __str__(self) -> str:
         return "|".join(",".join(_LONG[name] for name in stage) for stage in self.stages)
@@ -103,7 +98,7 @@ def _stages(stages) -> tuple[tuple[str, ...], ...]:
         for name in stage:
             if name not in PRIMITIVES:
                 raise UsageError(
-                    f"Stage {number} of the genotype names an operation that space mobilenet lacks; it has "
+                    f"Stage {number} of the genotype names an operation that the space lacks; it has "
                     f"{', '.join(PRIMITIVES)}. Received: {shortened(name)}"
                 )
         if stage[0] == SKIP:

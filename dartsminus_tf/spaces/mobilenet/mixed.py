@@ -12,10 +12,10 @@ be computed a second time in the backward pass (see `remat`).
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.mixed.recompute import recomputed
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import uniform_fan_in
 from dartsminus_tf.ops.norm import MOMENTUM, normalise_batch, normalise_moving, update_moving
-from dartsminus_tf.ops.recompute import recomputed
 from dartsminus_tf.spaces.mobilenet.genotype import EXPANSIONS, KERNELS
 from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
 

@@ -58,7 +58,7 @@ class MobileNetwork(DerivedNetwork):
         dropout: rate before the classifier.
     """
 
-    space = "mobilenet"
+    family = "mobilenet"
 
     def __init__(
         self,

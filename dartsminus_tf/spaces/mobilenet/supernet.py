@@ -23,7 +23,6 @@ class MobileSupernet(SearchNetwork):
 
     def __init__(self, space, channels: int, layers: int, num_classes: int, options=None, **kwargs):
         super().__init__(space, options, **kwargs)
-        _check_options(self.options)
         self.channels, self.num_layers, self.num_classes = channels, layers, num_classes
         self.depths = depths_of(layers)
         self.plan = plan_network(self.depths, multiplier=channels / STEM)
@@ -86,13 +85,3 @@ class MobileSupernet(SearchNetwork):
 
 def _kind(plan) -> str:
     return "keep" if plan.has_skip else "change"
-
-
-def _check_options(options) -> None:
-    """The method's own options; those of other search methods belong to cells."""
-    plain = {"partial_channels": 1, "edge_normalization": False, "skip_dropout": 0.0}
-    for name, value in plain.items():
-        if getattr(options, name) != value:
-            raise UsageError(f"Space mobilenet has no {name}. Received: {getattr(options, name)}")
-    if options.auxiliary not in (None, "skip"):
-        raise UsageError(f"In space mobilenet auxiliary must be skip or None. Received: {options.auxiliary!r}")

@@ -32,6 +32,7 @@ class BenchmarkGenotype(Genotype):
     """
 
     fields = ("arch",)
+    text_form = "an arch string |op~0|+|op~0|op~1|+..."
 
     arch: str
 
@@ -75,12 +76,6 @@ class BenchmarkGenotype(Genotype):
 
     def to_dict(self) -> dict:
         return {"arch": self.arch}
-
-    def build_network(self, **options):
-        """See `spaces.nasbench201.network.build_network`."""
-        from dartsminus_tf.spaces.nasbench201.network import build_network
-
-        return build_network(self, **options)
 
     def __str__(self) -> str:
         return self.arch

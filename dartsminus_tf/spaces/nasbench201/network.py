@@ -74,7 +74,7 @@ def _operation(name: str, channels: int) -> keras.layers.Layer:
 class BenchmarkNetwork(DerivedNetwork):
     """A derived network; see `build_network`. Levels of `features` are 0, 1 and 2, the ends of the three stages."""
 
-    space = "nasbench201"
+    family = "nasbench201"
 
     def __init__(self, genotype: BenchmarkGenotype, channels: int, layers: int, num_classes: int, **kwargs):
         super().__init__(genotype, num_classes, **kwargs)

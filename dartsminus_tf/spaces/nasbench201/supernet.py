@@ -5,15 +5,14 @@ average pool has no norm.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.mixed.candidates import Candidate, unstack
+from dartsminus_tf.mixed.graph import MixedGraph
+from dartsminus_tf.mixed.operation import Term
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.candidates import Candidate, unstack
-from dartsminus_tf.ops.graph import MixedGraph
-from dartsminus_tf.ops.source import Term
-from dartsminus_tf.spaces.nasbench201.derive import derive
-from dartsminus_tf.spaces.nasbench201.genotype import BenchmarkGenotype
+from dartsminus_tf.spaces.nasbench201.genotype import PRIMITIVES, BenchmarkGenotype
 from dartsminus_tf.spaces.nasbench201.skeleton import Skeleton
 from dartsminus_tf.spaces.nasbench201.space import CELL_EDGES
 from dartsminus_tf.spaces.supernet import SearchNetwork
@@ -64,11 +63,6 @@ class BenchmarkSupernet(SearchNetwork):
 
     def __init__(self, space, channels: int, layers: int, num_classes: int, options=None, **kwargs):
         super().__init__(space, options, **kwargs)
-        if channels % self.options.partial_channels:
-            raise UsageError(
-                "channels must be a multiple of partial_channels. "
-                f"Received: {channels} / {self.options.partial_channels}"
-            )
         self.channels, self.num_layers, self.num_classes = channels, layers, num_classes
         self.skeleton = Skeleton(self._cell, channels, layers, num_classes)
 
@@ -104,3 +98,9 @@ class BenchmarkSupernet(SearchNetwork):
 
     def genotype(self) -> BenchmarkGenotype:
         return derive(self.alpha_values()["cell"])
+
+
+def derive(alpha: np.ndarray) -> BenchmarkGenotype:
+    """The cell of `alpha` [6, 5]: on every edge the strongest of all five operations, `none` among them; the earlier
+    operation on a tie."""
+    return BenchmarkGenotype.of(PRIMITIVES[column] for column in np.argmax(alpha, axis=-1))

@@ -1,4 +1,4 @@
-"""The parameters of PyTorch networks (the authors', and NAS-Bench-201's search code) -> our variables.
+"""The parameters of PyTorch networks -> our variables; the names are the families' own (`torch_names.py`).
 
 PyTorch keeps convolutions as [out, in, h, w], depthwise ones as [channels, 1, h, w] and linear layers as [out, in].
 Supernet variables stack the edges of a cell, so a torch array fills one slice of a variable.
@@ -10,12 +10,10 @@ import keras
 import numpy as np
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.interop import darts, nasbench201
-from dartsminus_tf.interop.slots import Slot
-from dartsminus_tf.spaces.darts.network import Network
-from dartsminus_tf.spaces.darts.supernet import Supernet
-from dartsminus_tf.spaces.nasbench201.network import BenchmarkNetwork
-from dartsminus_tf.spaces.nasbench201.supernet import BenchmarkSupernet
+from dartsminus_tf.spaces.families import family_of
+from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.spaces.supernet import SearchNetwork
+from dartsminus_tf.spaces.torch_slots import Slot
 
 _TRANSPOSE = {
     "conv": (2, 3, 1, 0),
@@ -23,13 +21,6 @@ _TRANSPOSE = {
     "linear": (1, 0),
     "vector": (0,),
     "reduce": (2, 3, 1, 0),
-}
-
-_FAMILIES = {
-    Supernet: darts.supernet_slots,
-    Network: darts.network_slots,
-    BenchmarkSupernet: nasbench201.supernet_slots,
-    BenchmarkNetwork: nasbench201.network_slots,
 }
 
 
@@ -79,6 +70,9 @@ def _array(name: str, value) -> np.ndarray:
 
 def torch_slots(model: keras.Model) -> dict[str, Slot]:
     """Every torch name of `model` and the place of its array."""
-    if type(model) not in _FAMILIES:
+    if not isinstance(model, SearchNetwork | DerivedNetwork):
         raise UsageError(f"PyTorch states load into supernets and derived networks. Received: {type(model).__name__}")
-    return _FAMILIES[type(model)](model)
+    family = family_of(model.space if isinstance(model, SearchNetwork) else model.genotype)
+    if family.torch_slots is None:
+        raise UsageError(f"Nobody has written down the PyTorch names of family {family.name}. Received: {model.name}")
+    return family.load(family.torch_slots)(model)

@@ -1,22 +1,18 @@
 """The parameter names of NAS-Bench-201's PyTorch networks."""
 
-from dartsminus_tf.interop.slots import Slot, linear, norm, row, stack
-from dartsminus_tf.ops.graph import MixedGraph
+from dartsminus_tf.mixed.graph import MixedGraph
 from dartsminus_tf.ops.layers import ConvNorm
 from dartsminus_tf.spaces.nasbench201.genotype import EDGES
 from dartsminus_tf.spaces.nasbench201.network import BenchmarkNetwork, Cell
 from dartsminus_tf.spaces.nasbench201.skeleton import ResidualBlock, Skeleton
 from dartsminus_tf.spaces.nasbench201.supernet import BenchmarkSupernet, ConvCandidate
+from dartsminus_tf.spaces.torch_slots import Slot, linear, norm, row, stack
 
 
-def supernet_slots(model: BenchmarkSupernet) -> dict[str, Slot]:
-    """Every torch name of a supernet and the place of its array."""
-    return _skeleton(model.skeleton, _search_cell, norm_required=False)
-
-
-def network_slots(model: BenchmarkNetwork) -> dict[str, Slot]:
-    """Every torch name of a derived network and the place of its array."""
-    return _skeleton(model.skeleton, _cell, norm_required=True)
+def slots(model: BenchmarkSupernet | BenchmarkNetwork) -> dict[str, Slot]:
+    """Every torch name of a supernet or a derived network, and the place of its array."""
+    derived = isinstance(model, BenchmarkNetwork)
+    return _skeleton(model.skeleton, _cell if derived else _search_cell, norm_required=derived)
 
 
 def _skeleton(skeleton: Skeleton, on_cell, norm_required: bool) -> dict[str, Slot]:

@@ -8,27 +8,19 @@ The scale w of a candidate is the scale of its last batch norm, `w * BN(y)`, so 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dartsminus_tf.mixed.edges import Edge
+from dartsminus_tf.mixed.norm_bank import NormBank, Norms
+from dartsminus_tf.mixed.operation import Source, Term, Weight
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops import layers
-from dartsminus_tf.ops.norm import NormBank, Norms
 from dartsminus_tf.ops.registry import build_primitive
-from dartsminus_tf.ops.source import Source, Term, Weight
 
 Apply = Callable[[Source, int, Weight], Term | None]
-
-
-class Edge(NamedTuple):
-    """An edge of the cell's graph: from state `source` to node `target`; `stride` 2 where it halves the image."""
-
-    source: int
-    target: int
-    stride: int
 
 
 class Candidate(keras.layers.Layer):

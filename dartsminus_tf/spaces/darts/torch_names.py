@@ -2,22 +2,26 @@
 
 import keras
 
-from dartsminus_tf.interop.slots import Slot, linear, norm, row, stack
-from dartsminus_tf.ops import candidates, layers
+from dartsminus_tf.mixed import candidates
+from dartsminus_tf.ops import layers
 from dartsminus_tf.spaces.darts.network import Cell, Network
 from dartsminus_tf.spaces.darts.supernet import SearchCell, Supernet
+from dartsminus_tf.spaces.torch_slots import Slot, linear, norm, row, stack
 
 
-def supernet_slots(model: Supernet) -> dict[str, Slot]:
-    """Every torch name of a supernet and the place of its array."""
+def slots(model: Supernet | Network) -> dict[str, Slot]:
+    """Every torch name of a supernet or a derived network, and the place of its array."""
+    return _supernet_slots(model) if isinstance(model, Supernet) else _network_slots(model)
+
+
+def _supernet_slots(model: Supernet) -> dict[str, Slot]:
     slots = stack("stem", model.stem, first=0, norm_required=False)
     for index, cell in enumerate(model.cells):
         slots |= _search_cell(f"cells.{index}", cell)
     return slots | linear("classifier", model.classifier)
 
 
-def network_slots(model: Network) -> dict[str, Slot]:
-    """Every torch name of a derived network and the place of its array."""
+def _network_slots(model: Network) -> dict[str, Slot]:
     slots = _stem(model)
     for index, cell in enumerate(model.cells):
         slots |= _cell(f"cells.{index}", cell)

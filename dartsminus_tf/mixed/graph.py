@@ -6,12 +6,74 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.mixed.candidates import AUXILIARIES, Candidate, LayerCandidate, build_candidate
+from dartsminus_tf.mixed.edges import Edge
+from dartsminus_tf.mixed.norm_bank import NormBank, Norms
+from dartsminus_tf.mixed.operation import MixedOp, NodeSum, Source, Term, Weight
+from dartsminus_tf.mixed.recompute import recomputed
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.candidates import Candidate, Edge, LayerCandidate
-from dartsminus_tf.ops.mixed import MixedEdges
-from dartsminus_tf.ops.norm import Norms
-from dartsminus_tf.ops.recompute import recomputed
-from dartsminus_tf.ops.source import NodeSum, Source, Term, Weight
+
+
+class MixedEdges(keras.layers.Layer):
+    """The mixed operations of all edges of one cell: their parameters and batch statistics.
+
+    Args:
+        edges: the cell's edges, in the order of alpha's rows.
+        primitives: for every edge, the names of its candidates, in the order of alpha's columns.
+        channels: width of every state.
+        auxiliary: the auxiliary operation of each edge: "skip", "conv1" or None.
+        skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
+        kinds: candidate classes of primitives that are not those of `candidates`.
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        primitives: Sequence[Sequence[str]],
+        channels: int,
+        auxiliary: str | None = "skip",
+        skip_dropout: keras.layers.Layer | None = None,
+        kinds: Mapping[str, type[Candidate]] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.edges = list(edges)
+        self.primitives = [list(names) for names in primitives]
+        self.bank = NormBank(channels)
+        self.slots: dict[str, list[int]] = {}
+        for index, names in enumerate(self.primitives):
+            for name in names:
+                self.slots.setdefault(name, []).append(index)
+        self.candidates: dict[str, Candidate] = {
+            name: build_candidate(name, [self.edges[i] for i in where], channels, self.bank, kinds or {})
+            for name, where in self.slots.items()
+        }
+        if skip_dropout is not None and "skip_connect" in self.candidates:
+            self.candidates["skip_connect"].dropout = skip_dropout
+        self.auxiliary: Candidate | None = None
+        if auxiliary is not None:
+            kind = AUXILIARIES[auxiliary]
+            self.auxiliary = kind("auxiliary", self.edges, channels, self.bank)
+
+    def build(self, input_shape=None):
+        for layer in (*self.candidates.values(), self.auxiliary, self.bank):
+            if layer is not None:
+                layer.build()
+
+    def open(self, training: bool) -> tuple[list[MixedOp], Norms]:
+        """Start one pass: the mixed operation of every edge, and the norms that they apply."""
+        norms = self.bank.open(training)
+        apply = {name: candidate.open(norms, training) for name, candidate in self.candidates.items()}
+        auxiliary = self.auxiliary.open(norms, training) if self.auxiliary else None
+
+        def on_edge(function, slot):
+            return lambda source, weight: function(source, slot, weight)
+
+        mixed = []
+        for index, names in enumerate(self.primitives):
+            operations = [on_edge(apply[name], self.slots[name].index(index)) for name in names]
+            mixed.append(MixedOp(operations, on_edge(auxiliary, index) if auxiliary else None))
+        return mixed, norms
 
 
 class MixedGraph(keras.layers.Layer):
@@ -102,7 +164,7 @@ class MixedGraph(keras.layers.Layer):
             for index, edge in enumerate(self.edges):
                 if edge.target == node:
                     source, past = sources[edge.source]
-                    mixed[index](source, weights[index], betas[index], total)
+                    total.add(*mixed[index](source, weights[index], betas[index]))
                     bypass.add(Term(past, bypass_weights[index]) if past is not None else None)
             x = total.total()
             if self.groups > 1:

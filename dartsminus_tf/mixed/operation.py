@@ -1,15 +1,39 @@
-"""One state of a cell, and what the operations on its outgoing edges share.
+"""The mixed operation of DARTS- (section 3.2 of the paper):
+
+    o(x) = sum_k softmax(alpha)_k * op_k(x) + beta * aux(x)
+
+The auxiliary skip `aux` is a plain identity (a FactorizedReduce of its own at stride 2). It is not one of the
+candidates: it carries the gradient that would otherwise make every candidate skip look good, and beta takes it away
+again before the search ends.
 
 Every candidate starts with a ReLU, a pool or nothing at all, and those have no parameters: they are the same on all
 edges that leave a state. `Source` computes each of them once. `NodeSum` adds up what arrives at a node.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from dartsminus_tf.ops import functional as fn
+
+
+class MixedOp:
+    """The mixed operation of one edge in one pass over its cell.
+
+    Args:
+        operations: the candidates as functions `(source, weight) -> Term`, None being zero.
+        auxiliary: the auxiliary skip as such a function; None in plain DARTS.
+    """
+
+    def __init__(self, operations: Sequence[Callable], auxiliary: Callable | None = None):
+        self.operations, self.auxiliary = operations, auxiliary
+
+    def __call__(self, x: "Source", weights: Sequence["Weight"], beta: "Weight") -> list["Term | None"]:
+        """The addends of o(x): those of the candidates, `weights` being the edge's softmax(alpha), and of the skip."""
+        terms = [operation(x, weight) for operation, weight in zip(self.operations, weights, strict=True)]
+        return terms if self.auxiliary is None else [*terms, self.auxiliary(x, beta)]
 
 
 class Term(NamedTuple):
@@ -72,16 +96,15 @@ class NodeSum:
         self._phases: list[tf.Tensor] = []
         self._scaled: dict[int, tuple[tf.Tensor, list[tf.Tensor]]] = {}
 
-    def add(self, term: Term | None) -> None:
-        """Add a term; None is the operation `none` (zero)."""
-        if term is None:
-            return
-        if term.scale is not None:
-            self._scaled.setdefault(id(term.value), (term.value, []))[1].append(term.scale)
-        elif term.in_phases:
-            self._phases.append(term.value)
-        else:
-            self._plain.append(term.value)
+    def add(self, *terms: Term | None) -> None:
+        """Add terms; None is the operation `none` (zero)."""
+        for term in filter(None, terms):
+            if term.scale is not None:
+                self._scaled.setdefault(id(term.value), (term.value, []))[1].append(term.scale)
+            elif term.in_phases:
+                self._phases.append(term.value)
+            else:
+                self._plain.append(term.value)
 
     def total(self) -> tf.Tensor:
         """The sum, [N, H, W, C]."""

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import keras
 
+from dartsminus_tf.mixed.norm_bank import NormBank
 from dartsminus_tf.ops import layers
-from dartsminus_tf.ops.norm import BatchNorm, NormBank
+from dartsminus_tf.ops.norm import BatchNorm
 
 
 class Slot(NamedTuple):
@@ -35,7 +36,7 @@ def norm(prefix: str, layer: BatchNorm, required: bool = True) -> dict[str, Slot
 
 
 def stack(prefix: str, layer: layers.Stack, first: int, norm_required: bool = True) -> dict[str, Slot]:
-    """A sequence of convolutions and norms (and ReLUs, which have a number too), numbered from `first`."""
+    """A sequence of convolutions, norms and ReLUs, numbered from `first`; a leading ReLU has the number before."""
     slots, number = {}, first
     for part in layer.layers:
         if isinstance(part, layers.Conv):
@@ -46,8 +47,8 @@ def stack(prefix: str, layer: layers.Stack, first: int, norm_required: bool = Tr
     return slots
 
 
-def row(prefix: str, bank: NormBank, row: int) -> dict[str, Slot]:
+def row(prefix: str, bank: NormBank, index: int) -> dict[str, Slot]:
     return {
-        f"{prefix}.running_mean": Slot(bank.moving_mean, "vector", (row,), required=False),
-        f"{prefix}.running_var": Slot(bank.moving_variance, "vector", (row,), required=False),
+        f"{prefix}.running_mean": Slot(bank.moving_mean, "vector", (index,), required=False),
+        f"{prefix}.running_var": Slot(bank.moving_variance, "vector", (index,), required=False),
     }

@@ -1,0 +1,49 @@
+"""The config of a training: what all networks have, and a section for each family whose networks have options."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from dartsminus_tf.config.data import AugmentConfig, DataConfig
+from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
+from dartsminus_tf.foundation.typed import Fraction, Positive, Precision, Rate, Strict
+from dartsminus_tf.spaces.families import FAMILIES
+
+_Sections = create_model(
+    "_Sections",
+    __base__=Strict,
+    **{family.section: (family.options | None, None) for family in FAMILIES.values() if family.section},
+)
+
+
+class TrainConfig(_Sections):
+    """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
+
+    Args:
+        genotype: a published name (see `spaces.find`), a JSON file, a search's run directory, or the genotype.
+        channels, layers: of the first cells, and the number of cells; by default the paper's for the genotype's family
+            (see the family's `build_network`).
+        drop_path: rate at the last epoch; it grows linearly with the epoch.
+        sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
+        ema_decay: of the average of the weights, which is then what is evaluated and kept; 0 is off.
+        precision: of activations; the mixed ones keep weights and statistics in float32.
+
+    Options of one family's networks alone stand in a section of their own, such as `mobile` (see the records).
+    """
+
+    runtime: RuntimeConfig = RuntimeConfig()
+    data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
+    genotype: str | dict[str, Any] = "cifar10_s0_best"
+    channels: Annotated[int, Field(ge=1, le=4096)] | None = None
+    layers: Annotated[int, Field(ge=1, le=100)] | None = None
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    auxiliary_weight: Rate = 0.4
+    drop_path: Fraction = 0.2
+    label_smoothing: Fraction = 0.0
+    epochs: Positive = 600
+    steps_per_epoch: Positive | None = None
+    weights: WeightsConfig = WeightsConfig(min_learning_rate=0.0)
+    ema_decay: Fraction = 0.0
+    precision: Precision = "float32"
+    validate_every: Positive = 1
+    sync_batch_norm: bool = False

@@ -1,0 +1,1 @@
+"""The mixed operation of DARTS- and the graph of a searched cell: what supernets are made of."""

@@ -1,0 +1,65 @@
+"""All families of spaces, one line each, and how their spaces are found.
+
+A family from elsewhere registers itself by `register_family` in a module that the environment variable
+DARTSMINUS_PLUGINS names (several with commas between): every command imports it (docs/extending.md).
+"""
+
+import importlib
+import os
+
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.spaces.darts.family import DARTS
+from dartsminus_tf.spaces.family import Family
+from dartsminus_tf.spaces.genotype import Genotype
+from dartsminus_tf.spaces.mobilenet.family import MOBILENET
+from dartsminus_tf.spaces.nasbench201.family import NASBENCH201
+from dartsminus_tf.spaces.space import Space
+
+PLUGINS = "DARTSMINUS_PLUGINS"
+FAMILIES: dict[str, Family] = {}
+SPACES: dict[str, Space] = {}
+
+
+def register_family(family: Family) -> Family:
+    """Make a family known; returns it.
+
+    Raises:
+        UsageError: where its name or that of one of its spaces is taken.
+    """
+    taken = [name for name in (space.name for space in family.spaces) if name in SPACES]
+    if family.name in FAMILIES or taken:
+        raise UsageError(f"A family or space of that name is there already. Received: {[family.name, *taken][-1]!r}")
+    FAMILIES[family.name] = family
+    SPACES.update({space.name: space for space in family.spaces})
+    return family
+
+
+def get_space(name: str) -> Space:
+    """The space called `name`, such as "s0"."""
+    if name not in SPACES:
+        raise UsageError(f"Unknown space; known are {', '.join(SPACES)}. Received: {name!r}")
+    return SPACES[name]
+
+
+def family_of(what: Space | Genotype | str) -> Family:
+    """The family of a space, of a space's name, or of a genotype.
+
+    Raises:
+        UsageError: where no registered family has it.
+    """
+    if isinstance(what, Genotype):
+        found = next((family for family in FAMILIES.values() if isinstance(what, family.genotype)), None)
+    else:
+        found = FAMILIES.get((get_space(what) if isinstance(what, str) else what).family)
+    if found is None:
+        raise UsageError(f"No registered family has it (see register_family). Received: {what!r:.120}")
+    return found
+
+
+for _family in (DARTS, NASBENCH201, MOBILENET):
+    register_family(_family)
+for _module in filter(None, os.environ.get(PLUGINS, "").split(",")):
+    try:
+        importlib.import_module(_module.strip())
+    except ModuleNotFoundError as error:
+        raise UsageError(f"A module of {PLUGINS} cannot be imported ({error}). Received: {_module}") from None

@@ -1,0 +1,96 @@
+"""The record of a family of spaces: all that the rest of the package asks about it.
+
+A family is one folder. Its `family.py` holds the record and imports no TensorFlow; what builds networks is named by
+entries "module:function", whose module lies in that folder and is imported when it is needed.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.typed import Strict
+from dartsminus_tf.spaces.genotype import Genotype
+from dartsminus_tf.spaces.space import Space
+
+# What a family may lack: {feature: (option of a search, the values that do without the feature)}.
+FEATURES: dict[str, tuple[str, tuple]] = {
+    "conv1": ("auxiliary", (None, "skip")),
+    "partial_channels": ("partial_channels", (1,)),
+    "edge_normalization": ("edge_normalization", (False,)),
+    "skip_dropout": ("skip_dropout", (0.0,)),
+    "progressive": ("progressive", (None,)),
+    "flops": ("flops", (None,)),
+    "precision": ("precision", ("float32",)),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of search spaces.
+
+    Args:
+        name: of the family; in manifests and results.
+        package: the package that its folder is, `__package__` of its `family.py`.
+        spaces: all its spaces.
+        genotype: the class of its genotypes.
+        supernet: entry `(space, channels, layers, num_classes, options) -> SearchNetwork`.
+        network: entry `(genotype, **options) -> DerivedNetwork`.
+        features: of FEATURES, those that its supernets have.
+        channel_multiple: channels / partial_channels must be a multiple of it.
+        torch_slots: entry `(model) -> {torch name: Slot}`; None: no PyTorch states.
+        derive_capped: entry `(space, alphas, skip_cap) -> (genotype, whether the cap holds)`, of P-DARTS.
+        truth: entry `(path) -> table of true accuracies`; None: nobody knows them.
+        section: the key of a training's config that holds options of its networks alone.
+        options: the model of that section.
+        published: a JSON file in its folder, {name: {"genotype": ...}}.
+        aliases: {key or flag of all families: its old name}, which stays for good.
+    """
+
+    name: str
+    package: str
+    spaces: tuple[Space, ...]
+    genotype: type[Genotype]
+    supernet: str
+    network: str
+    features: frozenset[str] = frozenset()
+    channel_multiple: int = 1
+    torch_slots: str | None = None
+    derive_capped: str | None = None
+    truth: str | None = None
+    section: str | None = None
+    options: type[Strict] | None = None
+    published: str | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def load(self, entry: str) -> Callable:
+        """The function that an entry, such as `family.supernet`, names."""
+        module, _, function = entry.partition(":")
+        return getattr(importlib.import_module(f"{self.package}.{module}"), function)
+
+    def file(self, name: str) -> Path:
+        """A file of its folder."""
+        return Path(importlib.import_module(self.package).__file__).parent / name
+
+    def check(self, space: str, options: Mapping[str, Any]) -> None:
+        """Refuse what supernets of the family cannot do.
+
+        Args:
+            space: what the message calls the space.
+            options: options of a search or a supernet; those that FEATURES does not name pass.
+
+        Raises:
+            UsageError: on a feature that the family lacks, and on channels that do not fit.
+        """
+        for feature, (option, without) in FEATURES.items():
+            if feature not in self.features and options.get(option, without[0]) not in without:
+                raise UsageError(f"Space {space} has no {option} but {without[-1]!r}. Received: {options[option]!r}")
+        channels, groups = options.get("channels", self.channel_multiple), options.get("partial_channels", 1)
+        multiple = self.channel_multiple * groups
+        if channels % multiple:
+            raise UsageError(
+                f"In space {space} channels must be a multiple of {multiple}, {self.channel_multiple} for each of "
+                f"partial_channels. Received: {channels}"
+            )

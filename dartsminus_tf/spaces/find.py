@@ -1,0 +1,73 @@
+"""Finds the genotype that a user means: a published name, a file, a search's run directory, or the text itself.
+
+Published genotypes stand in a JSON file of their family, with the parameter counts of the paper's three settings. The
+authors' release gives the three CIFAR-10 S3 genotypes of S2 once more; `cifar10_s3_*` are therefore S2's.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import stored_json
+from dartsminus_tf.spaces.families import FAMILIES, family_of
+from dartsminus_tf.spaces.genotype import Genotype
+
+
+class Found(NamedTuple):
+    """A genotype and the space that it was searched in, where that is known."""
+
+    genotype: Genotype
+    space: str | None
+
+
+@cache
+def published() -> dict[str, dict]:
+    """{name: {"genotype": {...}, "space": ..., setting: [parameters, parameters with the auxiliary head], ...}}"""
+    files = [family.file(family.published) for family in FAMILIES.values() if family.published]
+    return {name: entry for file in files for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def published_genotype(name: str) -> Genotype:
+    """The published genotype called `name`, such as "cifar10_s0_best"."""
+    known = published()
+    if name not in known:
+        raise UsageError(f"Unknown published genotype; known are {', '.join(known)}. Received: {name!r}")
+    return Genotype.from_dict(known[name]["genotype"])
+
+
+def find_genotype(text: str | dict) -> Found:
+    """The genotype that `text` names or spells, and its space.
+
+    Raises:
+        UsageError: where it is none of the four, or malformed.
+    """
+    genotype, space = _find(text)
+    spaces = family_of(genotype).spaces
+    return Found(genotype, spaces[0].name if len(spaces) == 1 else space)
+
+
+def _find(text: str | dict) -> Found:
+    if isinstance(text, dict):
+        return Found(Genotype.from_dict(text), None)
+    stripped = text.strip()
+    if stripped.startswith("{"):
+        return Found(Genotype.from_json(stripped), None)
+    spelled = Genotype.read(stripped)
+    if spelled is not None:
+        return Found(spelled, None)
+    if stripped in published():
+        return Found(published_genotype(stripped), published()[stripped].get("space"))
+    try:
+        path = Path(stripped)
+        folder = path if path.is_dir() else None
+        content = (folder / "genotype.json" if folder else path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise UsageError(
+            "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
+            f"published are {', '.join(published())}. Received: {stripped[:120]!r}"
+        ) from None
+    result = folder / "result.json" if folder else None
+    space = stored_json(result).get("space") if result and result.exists() else None
+    return Found(Genotype.from_json(content), space)
