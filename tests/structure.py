@@ -4,8 +4,8 @@
 
 A room is a folder, or a single file, of a package; an arrow leads from one room to another whose files it imports,
 wherever the import stands: at the top, inside a function, under TYPE_CHECKING, as `import_module("...")`, or as an
-entry "module:function" of a family's record. That a package's `__init__` runs before its modules is no arrow; to import
-a name from it is one. CONTRIBUTING.md lists the rooms, ground first (see `rooms`).
+entry "module:function". That a package's `__init__` runs before its modules is no arrow; to import a name from it is
+one. CONTRIBUTING.md lists the rooms, ground first (see `rooms`).
 
 A walk is the way of one datum: the functions that it passes, in the order in which they run. The rule of counting:
 
@@ -55,7 +55,7 @@ class Import(NamedTuple):
         target: its file in the tree; None where the module is of another package.
         kind: "module", "function", "typing" (under TYPE_CHECKING), "computed" (the beginning of a name that
             `import_module` is given and "*", and every constant of the file that completes it to a module's name) or
-            "entry" (of a family's record).
+            "entry" (a text "module:function").
     """
 
     source: str
@@ -164,7 +164,7 @@ class _Imports(ast.NodeVisitor):
                 self._add(constant.lineno, opening + constant.value, "computed")
 
     def _entries(self) -> None:
-        for constant in constants(self.tree.trees[self.file]) if self.file.endswith("/family.py") else ():
+        for constant in constants(self.tree.trees[self.file]):
             target = entry_file(self.tree, self.file, constant.value)
             if target is not None:
                 self._add(constant.lineno, target.removesuffix(".py").replace("/", "."), "entry")

@@ -44,9 +44,8 @@ ALLOWED = (
 # Files that compute the names of modules, and where those names are.
 COMPUTED = {
     "dartsminus_tf/__init__.py": "the public names, in the file",
-    "dartsminus_tf/analysis/modes.py": "the analyses, in the file",
     "dartsminus_tf/export/portable.py": "packages that need not be installed",
-    "dartsminus_tf/spaces/family.py": "the entries of the records, which are followed",
+    "dartsminus_tf/foundation/entries.py": "entries, which are followed, and plugins from elsewhere",
 }
 
 

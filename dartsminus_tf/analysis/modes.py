@@ -1,6 +1,5 @@
 """The analyses by name, and the one way to run one. Imports no TensorFlow until an analysis runs."""
 
-import importlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from dartsminus_tf.analysis.settings import (
     SkipAdvantageSettings,
 )
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.entries import load_entry
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.run import RunKind
 from dartsminus_tf.foundation.status import StatusFile
@@ -87,8 +87,7 @@ def run(mode: str, request: Request) -> str:
     """
     from dartsminus_tf.search.history import find_histories
 
-    module, _, function = MODES[mode].entry.partition(":")
-    analyse = getattr(importlib.import_module(f"dartsminus_tf.analysis.{module}"), function)
+    analyse = load_entry(MODES[mode].entry, __package__)
     if MODES[mode].reads_runs:
         find_histories(request.run_dirs)  # what cannot be is refused before anything is written
     inside_a_run = (request.directory / RunKind.file).exists()

@@ -4,10 +4,10 @@ A source from elsewhere registers itself by `register_source` in a module that t
 DARTSMINUS_PLUGINS names (docs/extending.md).
 """
 
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dartsminus_tf.foundation.entries import load_entry
 from dartsminus_tf.foundation.errors import UsageError
 
 if TYPE_CHECKING:  # a plugin that registers both a family and a source comes before the configs
@@ -38,7 +38,5 @@ def register_source(name: str, loader: str | Loader) -> None:
 def load_source(config: "DataConfig") -> "Source":
     """The data set that `config` names, at most as large as its limits."""
     loader = SOURCES.get(config.name, OTHERWISE)
-    if isinstance(loader, str):
-        module, _, function = loader.partition(":")
-        loader = getattr(importlib.import_module(module), function)
-    return loader(config).limited(config.train_limit, config.test_limit)
+    load = load_entry(loader) if isinstance(loader, str) else loader
+    return load(config).limited(config.train_limit, config.test_limit)

@@ -4,9 +4,7 @@ A family from elsewhere registers itself by `register_family` in a module that t
 DARTSMINUS_PLUGINS names (several with commas between): every command imports it (docs/extending.md).
 """
 
-import importlib
-import os
-
+from dartsminus_tf.foundation.entries import import_plugins
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.family import DARTS
 from dartsminus_tf.spaces.family import Family
@@ -15,7 +13,6 @@ from dartsminus_tf.spaces.mobilenet.family import MOBILENET
 from dartsminus_tf.spaces.nasbench201.family import NASBENCH201
 from dartsminus_tf.spaces.space import Space
 
-PLUGINS = "DARTSMINUS_PLUGINS"
 FAMILIES: dict[str, Family] = {}
 SPACES: dict[str, Space] = {}
 
@@ -58,8 +55,4 @@ def family_of(what: Space | Genotype | str) -> Family:
 
 for _family in (DARTS, NASBENCH201, MOBILENET):
     register_family(_family)
-for _module in filter(None, os.environ.get(PLUGINS, "").split(",")):
-    try:
-        importlib.import_module(_module.strip())
-    except ModuleNotFoundError as error:
-        raise UsageError(f"A module of {PLUGINS} cannot be imported ({error}). Received: {_module}") from None
+import_plugins()

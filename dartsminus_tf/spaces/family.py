@@ -4,12 +4,13 @@ A family is one folder. Its `family.py` holds the record and imports no TensorFl
 entries "module:function", whose module lies in that folder and is imported when it is needed.
 """
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from dartsminus_tf.foundation.entries import load_entry
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import Strict
 from dartsminus_tf.spaces.genotype import Genotype
@@ -67,12 +68,11 @@ class Family:
 
     def load(self, entry: str) -> Callable:
         """The function that an entry, such as `family.supernet`, names."""
-        module, _, function = entry.partition(":")
-        return getattr(importlib.import_module(f"{self.package}.{module}"), function)
+        return load_entry(entry, self.package)
 
     def file(self, name: str) -> Path:
         """A file of its folder."""
-        return Path(importlib.import_module(self.package).__file__).parent / name
+        return Path(str(resources.files(self.package).joinpath(name)))
 
     def check(self, space: str, options: Mapping[str, Any]) -> None:
         """Refuse what supernets of the family cannot do.
