@@ -239,7 +239,9 @@ def test_export_of_a_mobile_network(network, tmp_path):
         np.testing.assert_allclose(loaded.serve(x)[level], value, atol=1e-5)
     np.testing.assert_allclose(loaded.classify(x), network(x), atol=1e-5)
     manifest = json.loads((path / "manifest.json").read_text())
-    assert manifest["space"] == "mobilenet" and dm.Genotype.from_dict(manifest["genotype"]) == MIXED
+    assert (
+        manifest["space"] == manifest["family"] == "mobilenet" and dm.Genotype.from_dict(manifest["genotype"]) == MIXED
+    )
     with tf.GradientTape() as tape:
         loss = tf.add_n([tf.reduce_sum(y) for y in loaded.train(x).values()])
     assert all(g is not None for g in tape.gradient(loss, list(loaded.backbone_trainable)))

@@ -24,6 +24,7 @@ from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import new_folder, write_atomically, write_json
 from dartsminus_tf.foundation.run import versions
+from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
@@ -112,7 +113,7 @@ def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, s
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "space": space,
+        "space": space or only_space(model.genotype),
         "family": model.family,
         "genotype": model.genotype.to_dict(),
         "network": model.get_config(),

@@ -14,6 +14,10 @@ Float16 has gradients below its range, so its loss is scaled up before different
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.config import WeightsConfig
+from dartsminus_tf.foundation.typed import Precision
+from dartsminus_tf.loop.precision import needs_loss_scale
+
 FIRST_LOSS_SCALE, STEPS_TO_GROW = 2.0**15, 2000
 
 
@@ -202,3 +206,12 @@ class RMSprop(GlobalGradients, keras.optimizers.RMSprop):
 
     def get_config(self):
         return super().get_config() | {"l2": self.l2}
+
+
+def build_optimizer(config: WeightsConfig, precision: Precision = "float32") -> keras.optimizers.Optimizer:
+    """The weights' optimizer that `config` describes, for a model of `precision`."""
+    shared = {"momentum": config.momentum, "l2": config.l2, "global_clipnorm": config.clip_norm}
+    shared["dynamic_loss_scale"] = needs_loss_scale(precision)
+    if config.optimizer == "rmsprop":
+        return RMSprop(config.learning_rate, rho=config.rho, epsilon=config.epsilon, **shared)
+    return SGD(config.learning_rate, nesterov=config.nesterov, **shared)

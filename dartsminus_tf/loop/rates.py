@@ -5,9 +5,6 @@ import math
 import keras
 
 from dartsminus_tf.config import WeightsConfig
-from dartsminus_tf.foundation.typed import Precision
-from dartsminus_tf.loop.optimizers import SGD, RMSprop
-from dartsminus_tf.loop.precision import needs_loss_scale
 
 
 def learning_rate(config: WeightsConfig, epoch: int, epochs: int) -> float:
@@ -23,15 +20,6 @@ def learning_rate(config: WeightsConfig, epoch: int, epochs: int) -> float:
     if config.schedule == "linear":
         return max(high * (1 - progress), low)
     return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def build_optimizer(config: WeightsConfig, precision: Precision = "float32") -> keras.optimizers.Optimizer:
-    """The weights' optimizer that `config` describes, for a model of `precision`."""
-    shared = {"momentum": config.momentum, "l2": config.l2, "global_clipnorm": config.clip_norm}
-    shared["dynamic_loss_scale"] = needs_loss_scale(precision)
-    if config.optimizer == "rmsprop":
-        return RMSprop(config.learning_rate, rho=config.rho, epsilon=config.epsilon, **shared)
-    return SGD(config.learning_rate, nesterov=config.nesterov, **shared)
 
 
 class EpochLearningRate(keras.callbacks.Callback):

@@ -5,41 +5,49 @@ import tempfile
 from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 
-from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.faults import write_faults
 
 
-def begin(config: SearchConfig | TrainConfig) -> tf.distribute.Strategy:
-    """Set the seed and return the strategy; the model is to be built in its scope.
+class Start:
+    """A run that has its seed and its devices; nothing is written yet. The model is to be built in `scope()`.
+
+    Args:
+        run: of a search or a training.
 
     Raises:
         UsageError: where the devices do not fit the config.
     """
-    strategy = distribution.strategy_of(config.runtime.distribute)
-    distribution.check_batch_size(strategy, config.data.batch_size)
-    keras.utils.set_random_seed(config.runtime.seed)
-    return strategy
 
+    def __init__(self, run: RunDirectory):
+        self.run, self.runtime = run, run.config.runtime
+        self.strategy = distribution.strategy_of(self.runtime.distribute)
+        distribution.check_batch_size(self.strategy, run.config.data.batch_size)
+        keras.utils.set_random_seed(self.runtime.seed)
 
-@contextlib.contextmanager
-def opened(run: RunDirectory, strategy: tf.distribute.Strategy) -> Iterator[tuple[RunDirectory, Checkpoints]]:
-    """The directory to write to, open and locked, and the run's states.
+    def scope(self) -> contextlib.AbstractContextManager:
+        """The scope of the devices."""
+        return self.strategy.scope()
 
-    A worker that is not the chief reads the states and writes all else to a temporary directory.
+    @contextlib.contextmanager
+    def loop(self, model: keras.Model, work: Work) -> Iterator[tuple[RunDirectory, Loop]]:
+        """The directory to write to, open and locked, and the loop that does `work` with a compiled model.
 
-    Raises:
-        UsageError: where it is in use, or cannot be written to, now or later.
-    """
-    chief, keep = distribution.is_chief(strategy), run.config.runtime.keep_checkpoints
-    checkpoints = Checkpoints(run.path / "checkpoints", keep, writes=chief, on_save=run.status.note)
-    with contextlib.ExitStack() as stack:
-        if not chief:
-            run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)
-        stack.enter_context(run)
-        stack.enter_context(write_faults(checkpoints))
-        yield run, checkpoints
+        A worker that is not the chief reads the states and writes all else to a temporary directory.
+
+        Raises:
+            UsageError: where the directory is in use, or cannot be written to, now or later.
+        """
+        run, chief = self.run, distribution.is_chief(self.strategy)
+        states, keep = run.path / "checkpoints", self.runtime.keep_checkpoints
+        checkpoints = Checkpoints(states, keep, writes=chief, on_save=run.status.note)
+        with contextlib.ExitStack() as stack:
+            if not chief:
+                run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)
+            stack.enter_context(run)
+            stack.enter_context(write_faults(checkpoints))
+            yield run, Loop(model, work, checkpoints, self.runtime)

@@ -40,7 +40,8 @@ class NormBank(keras.layers.Layer):
 
     def open(self, training: bool) -> "Norms":
         """Start one pass over the cell."""
-        return Norms(self, training and self.trainable)
+        moving = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
+        return Norms(*moving, training=training and self.trainable)
 
     def update(self, statistics: Sequence[tf.Tensor]) -> None:
         """Move the moving statistics towards those of a pass, `Norms.statistics()`."""
@@ -49,13 +50,12 @@ class NormBank(keras.layers.Layer):
 
 
 class Norms:
-    """One pass through the norms of a `NormBank`."""
+    """One pass through affine-free norms that are kept as rows: moving `means` and `variances` [rows, C]."""
 
-    def __init__(self, bank: NormBank, training: bool):
+    def __init__(self, means: tf.Tensor, variances: tf.Tensor, training: bool):
         self._training = training
-        self._ones, self._zeros = tf.ones([bank.channels]), tf.zeros([bank.channels])
-        self._means = tf.unstack(tf.convert_to_tensor(bank.moving_mean))
-        self._variances = tf.unstack(tf.convert_to_tensor(bank.moving_variance))
+        self._ones, self._zeros = tf.ones([means.shape[-1]]), tf.zeros([means.shape[-1]])
+        self._means, self._variances = tf.unstack(means), tf.unstack(variances)
 
     def __call__(self, x: tf.Tensor, row: int, scale: tf.Tensor | None = None) -> tf.Tensor:
         """Normalise `x` [N, H, W, C] with norm `row` and multiply by `scale` [C]."""

@@ -72,16 +72,6 @@ class BilevelSearch(keras.Model):
         self.optimizer.build(self.supernet.weight_variables)
         self.alpha_optimizer.build(self.supernet.alpha_variables)
 
-    def get_compile_config(self):
-        return {
-            "weight_optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "alpha_optimizer": keras.saving.serialize_keras_object(self.alpha_optimizer),
-            "loss": keras.saving.serialize_keras_object(self.loss),
-        }
-
-    def compile_from_config(self, config):
-        self.compile(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
-
     def call(self, x, training=False):
         return self.supernet(x, training=training)
 

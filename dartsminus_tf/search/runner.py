@@ -10,11 +10,11 @@ from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
-from dartsminus_tf.loop.optimizers import Adam
+from dartsminus_tf.loop.optimizers import Adam, build_optimizer
 from dartsminus_tf.loop.precision import needs_loss_scale, precision
-from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
+from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.reporting import MetricsCsv
-from dartsminus_tf.loop.start import begin, opened
+from dartsminus_tf.loop.start import Start
 from dartsminus_tf.search.beta import BetaCallback
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
@@ -50,8 +50,8 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
     if run.result is not None:
         return run.result
     config, table = run.config, table_of(run.config)
-    strategy = begin(config)
-    with strategy.scope():
+    start = Start(run)
+    with start.scope():
         data = ImageData(config.data, config.runtime.seed)
         model = build_search(config, data, space)
     weights_batches, alpha_batches = data.halves(config.alpha_fraction)
@@ -63,10 +63,10 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         data.held_out(config.alpha_fraction),
         config.validate_every,
     )
-    with opened(run, strategy) as (run, checkpoints):
+    with start.loop(model, work) as (run, loop):
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))
-        return _search(run, Loop(model, work, checkpoints, config.runtime), table)
+        return _search(run, loop, table)
 
 
 def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None) -> dict:

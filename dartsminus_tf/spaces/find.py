@@ -44,8 +44,13 @@ def find_genotype(text: str | dict) -> Found:
         UsageError: where it is none of the four, or malformed.
     """
     genotype, space = _find(text)
+    return Found(genotype, space or only_space(genotype))
+
+
+def only_space(genotype: Genotype) -> str | None:
+    """The space of `genotype` where its family has no other; None where it may be of several."""
     spaces = family_of(genotype).spaces
-    return Found(genotype, spaces[0].name if len(spaces) == 1 else space)
+    return spaces[0].name if len(spaces) == 1 else None
 
 
 def _find(text: str | dict) -> Found:

@@ -10,10 +10,11 @@ from dartsminus_tf.foundation.files import replacing
 from dartsminus_tf.foundation.run import RunDirectory, stored_settings
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
-from dartsminus_tf.loop.rates import EpochLearningRate, build_optimizer
+from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
-from dartsminus_tf.loop.start import begin, opened
+from dartsminus_tf.loop.start import Start
 from dartsminus_tf.spaces.build import build_network, network_from_config
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import Found, find_genotype
@@ -33,15 +34,14 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     if run.result is not None:
         return run.result
     found = find_genotype(config.genotype)
-    strategy = begin(config)
-    with strategy.scope(), precision(config.precision):
+    start = Start(run)
+    with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
         model = _build_training(config, build_configured(config, found, data.source.num_classes))
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with opened(run, strategy) as (run, checkpoints):
-        loop = Loop(model, work, checkpoints, config.runtime)
+    with start.loop(model, work) as (run, loop):
         return _train(run, model, data, loop, found.space)
 
 

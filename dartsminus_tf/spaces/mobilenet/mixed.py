@@ -12,10 +12,11 @@ be computed a second time in the backward pass (see `remat`).
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.mixed.norm_bank import Norms
 from dartsminus_tf.mixed.recompute import recomputed
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import uniform_fan_in
-from dartsminus_tf.ops.norm import MOMENTUM, normalise_batch, normalise_moving, update_moving
+from dartsminus_tf.ops.norm import MOMENTUM, update_moving
 from dartsminus_tf.spaces.mobilenet.genotype import EXPANSIONS, KERNELS
 from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
 
@@ -66,48 +67,25 @@ class MobileLayer(keras.layers.Layer):
         if self.rematerialize and training:
             function = recomputed(function)
         y, *batch = function(x, weights, tf.convert_to_tensor(beta), *kernels, *moving)
-        for variable, value in zip(statistics, batch if training else (), strict=training):
+        for variable, value in zip(statistics, batch, strict=training):
             update_moving(variable, value, MOMENTUM)
         return y
 
     def pass_over(self, x, weights, beta, expand, *tensors, training):
         """o(x), then in training the batch statistics in the order of the moving ones, which come last in `tensors`."""
         depthwise, project, moving = tensors[:3], tensors[3:5], tensors[5:]
-        norms, means, variances, middle = Norms(training), [], [], []
+        norms, width, middle, addends = Norms(*moving[:2], training), self.plan.in_channels, [], []
         for index, kernels in enumerate(zip(tf.unstack(expand), depthwise, strict=True)):
-            y = fn.pointwise(x, kernels[0])
-            y = tf.nn.relu6(norms(y, *(rows[2 * index] for rows in moving[:2])))
-            y = fn.depthwise_conv(y, kernels[1], self.plan.stride)
-            middle.append(tf.nn.relu6(norms(y, *(rows[2 * index + 1] for rows in moving[:2]))))
-        means.append(tf.stack(norms.means)), variances.append(tf.stack(norms.variances))
-        norms, addends = Norms(training), []
-        width = self.plan.in_channels
+            y = tf.nn.relu6(norms(fn.pointwise(x, kernels[0]), 2 * index))
+            middle.append(tf.nn.relu6(norms(fn.depthwise_conv(y, kernels[1], self.plan.stride), 2 * index + 1)))
+        outputs = Norms(*moving[2:], training)
         for index, y in enumerate(middle):
             parts = tf.split(y, [e * width for e in EXPANSIONS], axis=-1)
             for part, kernels in zip(parts, project, strict=True):
                 k = len(addends)
                 scale = tf.fill([self.plan.channels], weights[k])
-                addends.append(norms(fn.pointwise(part, kernels[index]), *(rows[k] for rows in moving[2:]), scale))
-        means.append(tf.stack(norms.means)), variances.append(tf.stack(norms.variances))
+                addends.append(outputs(fn.pointwise(part, kernels[index]), k, scale))
         if self.plan.has_skip:
             carried = tf.reduce_sum(weights) + (beta if self.auxiliary else 0.0)
             addends.append(x * tf.cast(carried, x.dtype))
-        return [tf.add_n(addends), means[0], variances[0], means[1], variances[1]]
-
-
-class Norms:
-    """Affine-free batch norms of one pass; collects the statistics that they used."""
-
-    def __init__(self, training: bool):
-        self.training, self.means, self.variances = training, [], []
-
-    def __call__(self, x, mean, variance, scale=None):
-        """Normalise `x` [N, H, W, C], by its own statistics in training, and multiply by `scale` [C]."""
-        channels = x.shape[-1]
-        scale, offset = tf.ones([channels]) if scale is None else scale, tf.zeros([channels])
-        if self.training:
-            y, mean, variance = normalise_batch(x, scale, offset)
-        else:
-            y = normalise_moving(x, scale, offset, mean, variance)
-        self.means.append(mean), self.variances.append(variance)
-        return y
+        return [tf.add_n(addends), *norms.statistics(), *outputs.statistics()]

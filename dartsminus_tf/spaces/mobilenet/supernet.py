@@ -6,7 +6,7 @@ import tensorflow as tf
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.blocks import MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
-from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, MobileGenotype
+from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES, MobileGenotype
 from dartsminus_tf.spaces.mobilenet.mixed import CANDIDATES, MobileLayer
 from dartsminus_tf.spaces.mobilenet.plan import STEM, depths_of, plan_network
 from dartsminus_tf.spaces.supernet import SearchNetwork
@@ -18,7 +18,7 @@ class MobileSupernet(SearchNetwork):
     """The supernet; see `dartsminus_tf.build_supernet`, where `channels` is the stem's width (32 is 1.0).
 
     `alphas` is {"change": [6, 6], "keep": [layers - 6, 7]}: a row for each layer that changes stride or width, and for
-    each of the others, in the network's order; columns are `genotype.BLOCKS`, then the skip.
+    each of the others, in the network's order; columns are `genotype.PRIMITIVES`, the skip last.
     """
 
     def __init__(self, space, channels: int, layers: int, num_classes: int, options=None, **kwargs):
@@ -62,7 +62,7 @@ class MobileSupernet(SearchNetwork):
     def genotype(self) -> MobileGenotype:
         """The strongest candidate of every layer (the earlier one on a tie)."""
         alphas = self._layer_weights(self.alpha_values())
-        names = [(*BLOCKS, "skip_connect")[int(np.argmax(alphas[i]))] for i in range(len(self.plan.layers))]
+        names = [PRIMITIVES[int(np.argmax(alphas[i]))] for i in range(len(self.plan.layers))]
         ends = [end + 1 for end in self.plan.stage_ends]
         return MobileGenotype(tuple(tuple(names[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)))
 
