@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
@@ -17,6 +18,7 @@ from dartsminus_tf.mixed.graph import MixedEdges
 from dartsminus_tf.mixed.operation import NodeSum, Source, Weight
 from dartsminus_tf.mixed.skip_dropout import SkipDropout
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
+from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.skip_dropout import skip_dropout_rate
 from dartsminus_tf.spaces.build import build_supernet
@@ -164,12 +166,14 @@ def test_stages_and_an_interruption_in_the_second(method, tmp_path):
     kept = json.loads((path / "stage_2" / "space.json").read_text())
     with np.load(path / "stage_1" / "alphas" / "epoch_0001.npz") as alphas:
         expected = get_space("s3").restricted(alphas, 2)
-    assert kept == {kind: [list(names) for names in getattr(expected, kind)] for kind in ("normal", "reduce")}
+    assert kept == {kind: [list(names) for names in edges] for kind, edges in expected.candidates.items()}
     with np.load(path / "stage_2" / "alphas" / "epoch_0001.npz") as alphas:
         assert result["genotype"] == derive_capped(expected, alphas, 1)[0].to_dict()
     rows = list(csv.DictReader((path / "stage_2" / "metrics.csv").open()))
     assert [float(row["skip_dropout"]) for row in rows] == [0.125, 0.25] and rows[0]["alpha_loss"] == ""
     assert [float(row["beta"]) for row in rows] == ([1.0, 0.5] if method == "darts-" else [0.0, 0.0])
+    second = RestoredSearch(SearchHistory(path / "stage_2", "second"))  # in the space that the first stage left
+    assert second.model.supernet.genotype() == second.history.genotypes[-1]
 
     if method == "darts-":
         first = (path / "stage_1" / "result.json").stat().st_mtime_ns

@@ -86,7 +86,8 @@ class Family:
         """
         for feature, (option, without) in FEATURES.items():
             if feature not in self.features and options.get(option, without[0]) not in without:
-                raise UsageError(f"Space {space} has no {option} but {without[-1]!r}. Received: {options[option]!r}")
+                only = f"{option}={without[-1]!r}"
+                raise UsageError(f"Space {space} takes {only} alone. Received: {options[option]!r}")
         channels, groups = options.get("channels", self.channel_multiple), options.get("partial_channels", 1)
         multiple = self.channel_multiple * groups
         if channels % multiple:

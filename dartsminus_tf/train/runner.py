@@ -17,7 +17,8 @@ from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import Start
 from dartsminus_tf.spaces.build import build_network, network_from_config
 from dartsminus_tf.spaces.families import FAMILIES, family_of
-from dartsminus_tf.spaces.find import Found, find_genotype
+from dartsminus_tf.spaces.find import find_genotype
+from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
 
@@ -33,16 +34,17 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     run = RunDirectory(model_dir, config)
     if run.result is not None:
         return run.result
-    found = find_genotype(config.genotype)
+    genotype, space = find_genotype(config.genotype)
+    own_options(config, genotype)  # refused before the data are read
     start = Start(run)
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
-        model = _build_training(config, build_configured(config, found, data.source.num_classes))
+        model = _build_training(config, build_configured(config, genotype, data.source.num_classes))
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
     with start.loop(model, work) as (run, loop):
-        return _train(run, model, data, loop, found.space)
+        return _train(run, model, data, loop, space)
 
 
 def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loop, space: str | None) -> dict:
@@ -61,28 +63,31 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
     return _finish(run, model.network, data, metrics, space)
 
 
-def build_configured(config: TrainConfig, found: Found, num_classes: int) -> DerivedNetwork:
-    """The network that `config` describes.
+def own_options(config: TrainConfig, genotype: Genotype) -> dict:
+    """The options that networks of the genotype's family alone have, from their section of `config`.
 
     Raises:
-        UsageError: on options that make no network, or that belong to another family.
+        UsageError: where the section of another family is filled.
     """
-    family = family_of(found.genotype)
-    for section in (other.section for other in FAMILIES.values() if other.section and other is not family):
-        if getattr(config, section) is not None:
-            raise UsageError(
-                f"Networks of family {family.name} have no section {section}. Received: {found.genotype.short}"
-            )
+    family = family_of(genotype)
+    for other in FAMILIES.values():
+        if other.section and other is not family and getattr(config, other.section) is not None:
+            raise UsageError(f"{other.section} is for networks of another family. Received: genotype {genotype.short}")
     own = getattr(config, family.section) if family.section else None
+    return own.model_dump() if own else {}
+
+
+def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) -> DerivedNetwork:
+    """The network of `genotype` that `config` describes; UsageError on options that make none."""
     return build_network(
-        found.genotype,
+        genotype,
         channels=config.channels,
         layers=config.layers,
         num_classes=num_classes,
         stem=config.stem,
         auxiliary=config.auxiliary_weight > 0,
         drop_path=config.drop_path,
-        **(own.model_dump() if own else {}),
+        **own_options(config, genotype),
     )
 
 

@@ -1,0 +1,154 @@
+"""The records of the families: entries that load, features and channels that are refused early, and old names."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dartsminus_tf as dm
+from dartsminus_tf.cli import quickstart
+from dartsminus_tf.cli.flags import define_table_flag, search_overrides
+from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.command import define_run_flags, parse_flags
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.typed import dump_config, load_config
+from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of
+from dartsminus_tf.spaces.family import FEATURES
+
+# Feature: an override that asks for it, and the option of `build_supernet` that does (None: of searches alone).
+ASKED = {
+    "conv1": ("auxiliary=conv1", {"auxiliary": "conv1"}),
+    "partial_channels": ("partial_channels=4", {"partial_channels": 4}),
+    "edge_normalization": ("edge_normalization=true", {"edge_normalization": True}),
+    "skip_dropout": ("skip_dropout=0.3", {"skip_dropout": 0.3}),
+    "progressive": ("progressive.stages=[{layers: 3, epochs: 20, num_candidates: 2}]", None),
+    "flops": ("flops.target_mflops=300", None),
+    "precision": ("precision=mixed_bfloat16", None),
+}
+LACKS = {
+    "darts": {"flops", "precision"},
+    "nasbench201": {"progressive", "flops", "precision"},
+    "mobilenet": {"conv1", "partial_channels", "edge_normalization", "skip_dropout", "progressive"},
+}
+
+
+def test_every_entry_loads():
+    for family in FAMILIES.values():
+        entries = [family.supernet, family.network, family.torch_slots, family.derive_capped, family.truth]
+        assert all(callable(family.load(entry)) for entry in entries if entry)
+        assert family.published is None or family.file(family.published).is_file()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("family", LACKS)
+def test_what_a_family_lacks_is_refused_everywhere(family, feature):
+    space = FAMILIES[family].spaces[0].name
+    override, options = ASKED[feature]
+    option = FEATURES[feature][0]
+    if feature in LACKS[family]:
+        with pytest.raises(UsageError, match=f"Space {space} takes {option}=.* alone"):
+            load_config(SearchConfig, overrides=[f"space={space}", override])
+        if options:
+            with pytest.raises(UsageError, match=f"Space {space} takes {option}=.* alone"):
+                dm.build_supernet(space, **options)
+    else:
+        assert load_config(SearchConfig, overrides=[f"space={space}", override])
+
+
+@pytest.mark.parametrize(
+    ("space", "channels", "partial", "fits"),
+    [
+        ("s0", 6, 1, True),
+        ("s0", 7, 1, False),
+        ("s0", 12, 4, False),
+        ("s0", 16, 4, True),
+        ("nasbench201", 7, 1, True),
+        ("nasbench201", 12, 4, True),
+        ("nasbench201", 14, 4, False),
+        ("mobilenet", 31, 1, True),
+    ],
+)
+def test_one_rule_on_channels(space, channels, partial, fits):
+    """DARTS cells halve their channels, so each part has an even number of them; elsewhere it has any."""
+    overrides = [f"space={space}", f"channels={channels}", f"partial_channels={partial}"]
+    if fits:
+        load_config(SearchConfig, overrides=overrides)
+        dm.build_supernet(space, channels=channels, partial_channels=partial)
+        return
+    with pytest.raises(UsageError, match="channels must be a multiple") as of_config:
+        load_config(SearchConfig, overrides=overrides)
+    with pytest.raises(UsageError, match="channels must be a multiple") as of_supernet:
+        dm.build_supernet(space, channels=channels, partial_channels=partial)
+    assert str(of_supernet.value) in str(of_config.value)
+
+
+def test_a_wrong_space_costs_no_tensorflow():
+    code = """
+import sys
+from dartsminus_tf.config import SearchConfig, load_config
+from dartsminus_tf.foundation.errors import UsageError
+for overrides in (["space=s99"], ["space=mobilenet", "partial_channels=2"]):
+    try:
+        load_config(SearchConfig, overrides=overrides)
+    except UsageError as error:
+        print(error)
+sys.exit("tensorflow" in sys.modules or "keras" in sys.modules)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    first, second = process.stdout.splitlines()
+    assert first == f"Config key 'space': Unknown space; known are {', '.join(SPACES)}. Received: 's99'"
+    assert second == "Config: Space mobilenet takes partial_channels=1 alone. Received: 2"
+
+
+def test_old_names_of_the_table(tmp_path):
+    new, old = (
+        load_config(SearchConfig, overrides=["space=nasbench201", f"runtime.{name}=t.csv"])
+        for name in ("accuracy_table", "nasbench201_table")
+    )
+    assert new == old and "accuracy_table: t.csv" in dump_config(old)
+
+    def define(values):
+        define_run_flags(values, "run")
+        define_table_flag(values)
+
+    for name in ("accuracy_table", "nasbench201_table"):
+        assert search_overrides(parse_flags(["search", f"--{name}=t.csv"], define)) == [
+            'runtime.accuracy_table="t.csv"'
+        ]
+    (tmp_path / "config.yaml").write_text(dump_config(new).replace("accuracy_table", "nasbench201_table"))
+    RunDirectory(tmp_path, new)
+
+
+def test_a_section_is_for_its_family_alone(tmp_path):
+    from dartsminus_tf.train.runner import run_training
+
+    config = load_config(TrainConfig, overrides=["mobile.dropout=0.1", "data.name=no_such_set_9"])
+    with pytest.raises(UsageError, match="mobile is for networks of another family"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|", "genotype: cell output"),
+        ("k3e6|k5e3|k3e3|k3e3|k3e3|k7e6", "genotype: layers layer 6"),
+    ],
+)
+def test_quickstart_ends_with_the_table_of_any_space(text, row):
+    genotype = dm.Genotype.from_string(text)
+    numbers = {
+        "search_accuracy": 0.5,
+        "test_accuracy": 0.5,
+        "parameters": 10,
+        "multiply_adds": 20,
+        "ap": 0.1,
+        "ap50": 0.2,
+    }
+    lines = quickstart.table({**numbers, "genotype": genotype.to_dict(), "seconds": {"total": 1.0}}).splitlines()
+    assert any(line.startswith(row) for line in lines)
+    terms = {"genotype: cell output": "skip_connect(input) + nor_conv_1x1(node 2)"}.get(row, "ir_k7_e6(layer 5)")
+    assert next(line for line in lines if line.startswith(row)).endswith(f"  {terms}")
+    assert family_of(genotype).name in ("nasbench201", "mobilenet")
