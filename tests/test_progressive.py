@@ -119,7 +119,7 @@ def test_dropout_hits_the_candidate_and_never_the_auxiliary_skip():
         mixed, _ = edges.open(training)
         total = NodeSum()
         none, skip, beta = (Weight(tf.constant(value), tf.fill([4], value)) for value in (0.0, skip, beta))
-        mixed[0](Source(x, 1), [none, skip], beta, total)
+        total.add(*mixed[0](Source(x, 1), [none, skip], beta))
         return total.total().numpy()
 
     x_values = x.numpy()
