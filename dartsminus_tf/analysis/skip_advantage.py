@@ -162,6 +162,7 @@ def _model(settings: SkipAdvantageSettings, initial: float, num_classes: int, st
         optimizer=keras.optimizers.SGD(rate, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        jit_compile=settings.runtime.xla == "step",
     )
     return model
 

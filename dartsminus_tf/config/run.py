@@ -11,12 +11,13 @@ _OLD_NAMES = [family.aliases["accuracy_table"] for family in FAMILIES.values() i
 
 
 class RuntimeConfig(Strict):
-    """How the process runs. A call that resumes a run may change all of it but the seed.
+    """How the process runs. A call that resumes a run may change all of it but `seed` and `xla`.
 
     Numbers depend on `seed`; on `distribute`, since batch statistics are those of a device's part (docs/long_runs.md);
     on `on_nonfinite`, which changes rates; in their last digits on `deterministic` and the threads.
 
     Args:
+        xla: "step" compiles a whole step by XLA: slow to start, and its last digits differ, so a run keeps its choice.
         keep_checkpoints: the newest states that are kept; the best one is kept besides.
         save_minutes: a state is saved after every epoch and every so many minutes.
         on_nonfinite: what a loss that is not finite does: "stop" the run, or "step_back" to the last good state and go
@@ -28,6 +29,7 @@ class RuntimeConfig(Strict):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     deterministic: bool = False
+    xla: Literal["none", "step"] = "none"
     inter_op_threads: Positive | None = None
     intra_op_threads: Positive | None = None
     keep_checkpoints: Positive = 2
@@ -38,6 +40,12 @@ class RuntimeConfig(Strict):
     accuracy_table: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
         None, validation_alias=AliasChoices("accuracy_table", *_OLD_NAMES)
     )
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.deterministic and self.xla != "none":
+            raise ValueError("deterministic and xla exclude each other: XLA lacks deterministic operations")
+        return self
 
 
 class WeightsConfig(Strict):

@@ -39,7 +39,7 @@ class RunKind:
 
     file: str = "config.yaml"
     free: tuple[str, ...] = ("runtime.",)
-    bound: tuple[str, ...] = ("runtime.seed",)
+    bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
     seed: str = "runtime.seed"
     packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 

@@ -63,9 +63,13 @@ class BilevelSearch(keras.Model):
         weight_optimizer: keras.optimizers.Optimizer,
         alpha_optimizer: keras.optimizers.Optimizer,
         loss: keras.losses.Loss | None = None,
-        jit_compile: bool | str = "auto",
+        jit_compile: bool = False,
     ):
-        """Set the two optimizers, each on its own variables, and the loss (of logits; cross-entropy by default)."""
+        """Set the two optimizers, each on its own variables, and the loss (of logits; cross-entropy by default).
+
+        `jit_compile` compiles the whole step by XLA, which takes minutes to hours before the first one: Keras' own
+        default would do so wherever a GPU is visible.
+        """
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer=weight_optimizer, loss=loss, jit_compile=jit_compile)
         self.alpha_optimizer = alpha_optimizer

@@ -111,6 +111,7 @@ def build_search(config: SearchConfig, data: ImageData, space: Space | None = No
             alpha.l2,
             dynamic_loss_scale=needs_loss_scale(config.precision),
         ),
+        jit_compile=config.runtime.xla == "step",
     )
     return model
 

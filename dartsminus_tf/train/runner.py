@@ -97,7 +97,7 @@ def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTrai
     )
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
-    model.compile(build_optimizer(config.weights, config.precision))
+    model.compile(build_optimizer(config.weights, config.precision), jit_compile=config.runtime.xla == "step")
     return model
 
 

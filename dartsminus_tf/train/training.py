@@ -49,8 +49,8 @@ class NetworkTraining(keras.Model):
             self.average = WeightAverage(self.network, self.ema_decay)
             self.average.build()
 
-    def compile(self, optimizer: keras.optimizers.Optimizer, jit_compile: bool | str = "auto"):
-        """Set the optimizer, built on the network's trainable variables."""
+    def compile(self, optimizer: keras.optimizers.Optimizer, jit_compile: bool = False):
+        """Set the optimizer, built on the network's trainable variables; `jit_compile` is XLA, off as in a search."""
         super().compile(optimizer=optimizer, jit_compile=jit_compile)
         self.optimizer.build(self.network.trainable_variables)
 
