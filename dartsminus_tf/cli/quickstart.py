@@ -26,9 +26,10 @@ from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 from dartsminus_tf.spaces.genotype import Genotype
 
 STAGES = ("search", "train", "export", "scenes", "detect")
+RUNS = ("search", "train")
 KIND = RunKind(
-    free=("search.runtime.", "train.runtime."),
-    bound=("search.runtime.seed", "train.runtime.seed"),
+    free=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.free),
+    bound=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.bound),
     seed="search.runtime.seed",
 )
 
