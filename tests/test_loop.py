@@ -153,6 +153,24 @@ def test_a_stop_during_validation(tmp_path, whole):
     assert_same(loop, rows, whole)
 
 
+def test_a_stop_while_a_state_is_saved(tmp_path, whole):
+    """The signal is seen after the next step."""
+    rows, loop = {}, make_loop(tmp_path, OFTEN)
+    save = loop.checkpoints.save
+
+    def interrupt_and_save(position, *arguments):
+        if (position.epoch, position.step) == (1, 2):
+            interrupt()
+        return save(position, *arguments)
+
+    loop.checkpoints.save = interrupt_and_save
+    with pytest.raises(Stopped, match="stopped at epoch 2, step 3"):
+        go(loop, rows)
+    loop = make_loop(tmp_path)
+    go(loop, rows)
+    assert_same(loop, rows, whole)
+
+
 class Crash(Exception):
     pass
 

@@ -45,7 +45,7 @@ def run_row(history: SearchHistory) -> Row:
     }
     return {
         "run": history.name,
-        "state": history.status.line if history.status else ("finished" if history.result else None),
+        "state": "finished" if history.result else history.status and history.status.brief,
         "method": config.method,
         "seed": config.runtime.seed,
         "epochs": len(metrics["epoch"]),

@@ -91,7 +91,7 @@ def run(mode: str, request: Request) -> str:
     if MODES[mode].reads_runs:
         find_histories(request.run_dirs)  # what cannot be is refused before anything is written
     inside_a_run = (request.directory / RunKind.file).exists()
-    with StatusFile(request.directory, part=mode if inside_a_run else ""):
+    with StatusFile(request.directory, part=mode if inside_a_run else "", work=mode):
         section = analyse(request)
         report = section.write(request.directory)
     return f"{mode} finished: {report}"

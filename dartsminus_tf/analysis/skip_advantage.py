@@ -124,7 +124,7 @@ def analyse(request: Request) -> Section:
 def _train(settings: SkipAdvantageSettings, initial: float, directory: Path) -> list[Row]:
     """One row an epoch (row 0: before the first)."""
     run = RunDirectory(directory / f"initial_{initial:g}", settings)
-    if run.result is not None:
+    if run.finished() is not None:
         return json.loads((run.path / "epochs.json").read_text(encoding="utf-8"))["rows"]
     keras.utils.set_random_seed(settings.runtime.seed)
     data = ImageData(settings.data, settings.runtime.seed)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +20,18 @@ from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.run import RunDirectory, RunKind
+from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 from dartsminus_tf.spaces.genotype import Genotype
 
 STAGES = ("search", "train", "export", "scenes", "detect")
+RUNS = ("search", "train")
+KIND = RunKind(
+    free=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.free),
+    bound=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.bound),
+    seed="search.runtime.seed",
+)
 
 
 class QuickstartConfig(Strict):
@@ -37,10 +44,15 @@ class QuickstartConfig(Strict):
 
 
 class Quickstart:
-    """The stages of one quickstart in `path`; `quiet` ones print errors and their last line alone."""
+    """The stages of one quickstart in `path`; `quiet` ones print errors and their last line alone.
 
-    def __init__(self, config: QuickstartConfig, path: Path, quiet: bool = False):
-        self.config, self.path, self.quiet = config, path, quiet
+    `note` is told where it stands.
+    """
+
+    def __init__(
+        self, config: QuickstartConfig, path: Path, quiet: bool = False, note: Callable[[str], None] | None = None
+    ):
+        self.config, self.path, self.quiet, self.note = config, path, quiet, note
         times = path / "seconds.json"
         self.seconds = json.loads(times.read_text()) if times.exists() else dict.fromkeys(STAGES, 0.0)
 
@@ -88,6 +100,8 @@ class Quickstart:
     def _stage(self, name: str, command: list[str]) -> None:
         if not self.quiet:
             print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
+        if self.note is not None:
+            self.note(f"stage '{name}'")
         start = time.monotonic()
         code, stopped = run_stoppable(command)
         self.seconds[name] += time.monotonic() - start
@@ -95,7 +109,9 @@ class Quickstart:
         if stopped:
             raise Stopped(f"stopped in stage '{name}'")
         if code != 0:
-            raise UsageError(f"Stage '{name}' ended with exit code {code}; see its message above.")
+            status = StatusFile(self.path / name).read()
+            reason = f": {status.line}" if status is not None else "; see its message"
+            raise UsageError(f"Stage '{name}' ended with exit code {code}{reason}")
 
     def _summary(self) -> dict:
         search, train, detect = (
@@ -163,8 +179,8 @@ def main(values: flags.FlagValues) -> None:
     config = load_config(QuickstartConfig, values.config_file, values.params_override)
     if not Path(config.detection_config).is_file():
         raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
-    with RunDirectory(values.model_dir, config) as run:
-        print(table(Quickstart(config, run.path, values.quiet).run()))
+    with RunDirectory(values.model_dir, config, KIND) as run:
+        print(table(Quickstart(config, run.path, values.quiet, run.note).run()))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

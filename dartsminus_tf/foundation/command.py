@@ -7,6 +7,7 @@ Exit codes: 0, done, or stopped so that the same command goes on; 1, done, but i
 import logging as python_logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -92,7 +93,10 @@ def this_command() -> str:
     """The command line that this process was started with, ready for a shell."""
     if sys.argv[0] == "-c":
         return shlex.join(sys.orig_argv)
-    return shlex.join([Path(sys.executable).name, *sys.argv] if sys.argv[0].endswith(".py") else sys.argv)
+    if not sys.argv[0].endswith(".py"):
+        return shlex.join(sys.argv)
+    name = Path(sys.executable).name
+    return shlex.join([name if shutil.which(name) == sys.executable else sys.executable, *sys.argv])
 
 
 def _quieten() -> None:

@@ -54,7 +54,6 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         for file in filter(Path.is_file, temporary.rglob("*")):
             _to_disk(file)
-        _require_free(path)
         os.replace(temporary, path)  # fails where somebody has filled the folder since
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
@@ -103,14 +102,15 @@ def is_leftover(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files and folders in `folder` whose process is gone.
+    """Remove the temporary files and folders in `folder` whose process is gone; what cannot be removed stays.
 
     To be called when this process writes nothing there: what bears its number is of an earlier one.
     """
     for path in folder.glob(".*"):
         found = _TEMPORARY.fullmatch(path.name)
         if found and (int(found[1]) == os.getpid() or not _is_alive(int(found[1]))):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody else's, or somebody else was faster
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _temporary(path: Path) -> Path:

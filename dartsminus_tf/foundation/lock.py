@@ -6,11 +6,13 @@ The lock is the kernel's (`flock`): it goes with its process, however that ends,
 import fcntl
 import os
 import platform
+import time
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
 
 NAME = ".lock"
+ATTEMPTS, PAUSE = 5, 0.02  # somebody who only looks holds it for a moment
 
 
 class RunLock:
@@ -33,7 +35,7 @@ class RunLock:
         if self._file is not None:
             return
         file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _taken(file):
+        if not _taken(file, fcntl.LOCK_EX, ATTEMPTS):
             holder = os.read(file, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(file)
             raise UsageError(f"The directory is in use by {holder}. Received: {self.path.parent}")
@@ -47,15 +49,13 @@ class RunLock:
         return self._file is not None
 
     def is_free(self) -> bool:
-        """Whether nobody holds it."""
-        if self.held:
-            return False
+        """Whether nobody holds it, this object included."""
         try:
-            file = os.open(self.path, os.O_RDWR)
+            file = os.open(self.path, os.O_RDONLY)
         except OSError:
             return True
         try:
-            return _taken(file)
+            return _taken(file, fcntl.LOCK_SH)  # two who look do not see each other
         finally:
             os.close(file)  # and with it what was taken
 
@@ -73,9 +73,13 @@ class RunLock:
             self._file = None
 
 
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _taken(file: int, kind: int, attempts: int = 1) -> bool:
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(PAUSE)
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            continue
+    return False

@@ -135,21 +135,29 @@ class RunDirectory:
         if self.status.lock.held:
             return self
         try:
-            before = self.status.begin()
+            self.status.begin()
             for folder in (self.path, self.path / "checkpoints", self.path / "alphas"):
                 sweep(folder)
             write_atomically(self.path / self.kind.file, dump_yaml(self.settings))
             self._write_versions()
-        except OSError as error:
+        except BaseException as error:
+            self.close(error)
+            if not isinstance(error, OSError):
+                raise
             raise UsageError(f"Cannot write to model_dir ({error.strerror}). Received: {self.path}") from None
-        if before is not None and before.state in ("lost", "failed"):
-            print(f"{self.path} was {before.line}; it goes on from its last state", flush=True)
         return self
+
+    def note(self, position: str) -> None:
+        """A state was saved at `position`: in status.json, and in that of the run that this one is a part of."""
+        self.status.note(position)
+        if self.parent is not None:
+            self.parent.note(f"{self.path.name}, {position}")
 
     def _write_versions(self) -> None:
         """Those of the first call stay; later ones are added where they differ from all before."""
         path, now = self.path / "versions.json", versions(self.kind.packages)
-        stored = stored_json(path) if path.exists() else {"seed": lookup(self.settings, self.kind.seed), **now}
+        first = stored_json(path) if path.exists() else now
+        stored = {"seed": lookup(self.settings, self.kind.seed), **first}
         later = stored.get("resumed_with", [])
         if not any(now.items() <= known.items() for known in (stored, *later)):
             stored["resumed_with"] = [*later, now]
@@ -170,6 +178,13 @@ class RunDirectory:
         """What a finished run wrote; None before."""
         path = self.path / "result.json"
         return stored_json(path) if path.exists() else None
+
+    def finished(self) -> dict | None:
+        """`result`, before anything is done again; `status.json` says "finished" where there is one."""
+        result = self.result
+        if result is not None:
+            self.status.settle()
+        return result
 
     def write_result(self, result: dict) -> None:
         """Mark the run as finished."""

@@ -29,6 +29,7 @@ class Status(Strict):
     Args:
         state: "lost" is never written: a running process that is gone.
         why: how it ended, on one line.
+        work: what of the directory is done, such as an analysis by its mode; all of it where empty.
         position: the last state that was saved, such as "epoch 3, step 20".
         process, host: who is, or was, at work.
         start, end: of the work, as ISO 8601 in UTC; `start` is the first call's.
@@ -38,6 +39,7 @@ class Status(Strict):
 
     state: Literal["running", "finished", "stopped", "failed", "lost"] = "running"
     why: Text | None = None
+    work: Text = ""
     position: Text | None = None
     process: int
     host: Text
@@ -47,23 +49,30 @@ class Status(Strict):
     command: Annotated[str, Field(max_length=10**6)]
 
     @property
-    def line(self) -> str:
-        """One line for a person: "stopped at epoch 3, step 20 (why)"."""
-        where = f" at {self.position}" if self.position and self.state != "finished" else ""
-        reason = f" ({self.why})" if self.why else ""
+    def brief(self) -> str:
+        """A few words for a person: "stopped at epoch 3, step 20"."""
+        where = ", ".join(filter(None, [self.work, self.position])) if self.state != "finished" else ""
         word = "killed or lost" if self.state == "lost" else self.state
-        return f"{word}{where}{reason}"
+        return f"{word} at {where}" if where else word
+
+    @property
+    def line(self) -> str:
+        """One line: those words, and why."""
+        return f"{self.brief} ({self.why})" if self.why else self.brief
 
 
 class StatusFile:
     """The status and the lock of work in a directory, as a context: running inside, then how it ended.
 
     Args:
-        directory: made if absent, when the work begins.
+        directory: made if absent, when the work begins. Work that is refused before it wrote anything leaves none.
         part: what of the directory the work is about, such as a split; the whole by default.
+        work: tells works of the same part apart; another one is no continuation.
     """
 
-    def __init__(self, directory: Path, part: str = ""):
+    def __init__(self, directory: Path, part: str = "", work: str = ""):
+        self.work, self._made = work, False
+        self._name = f"{directory}, {part}" if part else str(directory)
         self.path = directory / (f"status_{part}.json" if part else "status.json")
         self.lock = RunLock(directory, f".{part}.lock" if part else LOCK)
         self._status: Status | None = None
@@ -72,29 +81,38 @@ class StatusFile:
         """What became of the work; None where nothing readable says so."""
         status = self._stored()
         if status is not None and status.state == "running" and self.lock.is_free():
-            return status.model_copy(update={"state": "lost"})
+            again = self._stored()  # it may have ended meanwhile
+            return status.model_copy(update={"state": "lost"}) if again == status else again
         return status
 
     def begin(self) -> Status | None:
-        """Take the lock and say "running"; returns what the file said before.
+        """Take the lock and say "running"; returns what the file said before. Prints it where that is no good end.
 
         Raises:
             UsageError: where another process is at work.
         """
+        self._made = not self.path.parent.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         before = self.read()
         self.lock.acquire()
-        goes_on = before is not None and before.state != "finished"
-        self._write(
-            Status(
-                position=before.position if goes_on else None,
-                process=os.getpid(),
-                host=platform.node(),
-                start=before.start if goes_on else _now(),
-                resumed=before.resumed + 1 if goes_on else 0,
-                command=this_command(),
-            )
+        goes_on = before is not None and before.state != "finished" and before.work == self.work
+        status = Status(
+            work=self.work,
+            position=before.position if goes_on else None,
+            process=os.getpid(),
+            host=platform.node(),
+            start=before.start if goes_on else _now(),
+            resumed=before.resumed + 1 if goes_on else 0,
+            command=_storable(this_command()),
         )
+        try:
+            self._write(status)
+        except BaseException:
+            self._status = None
+            self.lock.close()
+            raise
+        if goes_on and before.state in ("lost", "failed"):
+            print(f"{self._name}: {before.line}; it goes on now", flush=True)
         return before
 
     def note(self, position: str) -> None:
@@ -107,10 +125,29 @@ class StatusFile:
         if self._status is None:
             return
         state, why = _how(error)
-        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():  # the first error counts
-            self._write(self._status.model_copy(update={"state": state, "why": why, "end": _now()}))
-        self._status = None
-        self.lock.close()
+        try:
+            with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():  # the first counts
+                self._write(self._status.model_copy(update={"state": state, "why": why, "end": _now()}))
+            if self._made and isinstance(error, UsageError):
+                self._take_back()
+        finally:
+            self._status = None
+            self.lock.close()
+
+    def settle(self) -> None:
+        """Say "finished" of work that is done, where the file does not: its process died between the two."""
+        status = self.read()
+        if status is not None and status.state not in ("running", "finished"):
+            with contextlib.suppress(OSError):  # a result can be read where nothing can be written
+                done = {"state": "finished", "why": None, "end": status.end or _now()}
+                write_json(self.path, status.model_copy(update=done).model_dump())
+
+    def _take_back(self) -> None:
+        own = {self.path, self.lock.path}
+        if set(self.path.parent.iterdir()) <= own:
+            for path in own:
+                path.unlink(missing_ok=True)
+            self.path.parent.rmdir()
 
     def __enter__(self) -> "StatusFile":
         self.begin()
@@ -133,10 +170,15 @@ class StatusFile:
 def _how(error: BaseException | None) -> tuple[str, str | None]:
     if error is None:
         return "finished", None
-    line = " ".join(str(error).split())[:2000]
+    line = _storable(" ".join(str(error).split())[:2000])
     if isinstance(error, Stopped | KeyboardInterrupt | GeneratorExit):
         return "stopped", line or "interrupted"
     return "failed", line if isinstance(error, UsageError) else f"{type(error).__name__}: {line}"
+
+
+def _storable(text: str) -> str:
+    """Names of files may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _now() -> str:

@@ -94,5 +94,10 @@ class MetricsTable:
 
     def _stays(self, before: Row, row: Row) -> bool:
         key, new = int(before[self.key]), int(row[self.key])
-        same = all(before.get(part) == row.get(part) for part in self.parts)
+        same = all(_field(before.get(part)) == _field(row.get(part)) for part in self.parts)
         return key < new or (key == new and not same)
+
+
+def _field(value: object) -> str:
+    """A value as the CSV file holds it."""
+    return "" if value is None else str(value)

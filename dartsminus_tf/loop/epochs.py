@@ -125,7 +125,7 @@ class Loop:
             logs |= {f"val_{name}": value for name, value in self._validate().items()}
         chain.on_epoch_end(start.epoch, logs)
         self._save(Position(start.epoch + 1), logs.get(SCORE))
-        self._stop_where_asked()
+        self._stop_where(distribution.any_worker(self.strategy, self._stop.requested))
 
     def _step(self, iterator) -> dict[str, float]:
         """One step of training; the position is that before it."""
@@ -172,15 +172,14 @@ class Loop:
         stop = distribution.any_worker(self.strategy, self._stop.requested)
         if stop or distribution.any_worker(self.strategy, due):
             self._save(self.position, variables=variables)
-        self._stop.requested = stop
-        self._stop_where_asked()
+        self._stop_where(stop)  # a signal that came while it was saved is seen after the next step
 
     def _save(self, position: Position, score: float | None = None, variables: Sequence | None = None) -> None:
         self._newest = self.checkpoints.save(position, variables or self.variables, score)
         self.position, self._last_save = position, time.monotonic()
 
-    def _stop_where_asked(self) -> None:
-        if self._stop.requested and self.position.epoch < self.work.epochs:
+    def _stop_where(self, asked: bool) -> None:
+        if asked and self.position.epoch < self.work.epochs:
             raise Stopped(f"stopped at {self.position}; saved {self._newest}")
 
     def _step_back(self, fault: NonFiniteLoss) -> None:

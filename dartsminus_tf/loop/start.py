@@ -44,7 +44,7 @@ class Start:
         """
         run, chief = self.run, distribution.is_chief(self.strategy)
         states, keep = run.path / "checkpoints", self.runtime.keep_checkpoints
-        checkpoints = Checkpoints(states, keep, writes=chief, on_save=run.status.note)
+        checkpoints = Checkpoints(states, keep, writes=chief, on_save=run.note)
         with contextlib.ExitStack() as stack:
             if not chief:
                 run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)

@@ -50,6 +50,7 @@ def run_progressive(run: RunDirectory, run_stage: RunStage) -> dict:
     if not holds:
         print(f"skip_cap {skip_cap} does not hold: too few edges of the last stage offer anything else", flush=True)
     result = _result(config.progressive, results, genotype)
+    run.open()  # where every stage was done before
     run.write_json("genotype.json", genotype.to_dict())
     run.write_result(result)
     return result

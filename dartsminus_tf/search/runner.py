@@ -38,8 +38,8 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
         UsageError: on a space, data set or directory that cannot be; nothing is written then.
     """
     run = RunDirectory(model_dir, config)
-    if run.result is not None:
-        return run.result
+    if (result := run.finished()) is not None:
+        return result
     with contextlib.ExitStack() as stack:
         stack.push(run)  # it is opened once everything has been checked
         return run_single(run) if config.progressive is None else run_progressive(run, run_single)
@@ -47,8 +47,8 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
 
 def run_single(run: RunDirectory, space: Space | None = None) -> dict:
     """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
-    if run.result is not None:
-        return run.result
+    if (result := run.finished()) is not None:
+        return result
     config, table = run.config, table_of(run.config)
     start = Start(run)
     with start.scope():

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.run import stored_json
+from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
 
@@ -69,6 +70,11 @@ def _find(text: str | dict) -> Found:
         folder = path if path.is_dir() else None
         content = (folder / "genotype.json" if folder else path).read_text(encoding="utf-8")
     except (OSError, ValueError):
+        status = StatusFile(folder).read() if folder else None
+        if status is not None:
+            raise UsageError(
+                f"The search is not finished ({status.brief}); it goes on with: {status.command}. Received: {folder}"
+            ) from None
         raise UsageError(
             "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
             f"published are {', '.join(published())}. Received: {stripped[:120]!r}"

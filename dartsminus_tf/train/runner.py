@@ -32,8 +32,8 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
         UsageError: on a genotype, data set or directory that cannot be; nothing is written then.
     """
     run = RunDirectory(model_dir, config)
-    if run.result is not None:
-        return run.result
+    if (result := run.finished()) is not None:
+        return result
     genotype, space = find_genotype(config.genotype)
     own_options(config, genotype)  # refused before the data are read
     start = Start(run)
@@ -145,8 +145,10 @@ def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
     run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
     result = run.result
     if result is None or not (path / WEIGHTS).exists():
+        status = run.status.read()
+        about = f" ({status.brief})" if status is not None else ""
         raise UsageError(
-            f"The training run is not finished: call train.py with the same --model_dir again. Received: {path}"
+            f"The training run is not finished{about}: call train.py with the same --model_dir again. Received: {path}"
         )
     network = network_from_config(result["network"])
     size = result["image_size"]
