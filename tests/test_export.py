@@ -124,7 +124,7 @@ def test_bad_network_arguments_give_one_line():
     genotype = dm.published_genotype("cifar10_s0_0")
     for arguments, message in [
         ({"stem": "x"}, "stem"),
-        ({"channels": 7}, "even"),
+        ({"channels": 7}, "multiple of 2"),
         ({"layers": 2}, "at least 3"),
         ({"num_classes": 0}, "num_classes"),
         ({"drop_path": 1.0}, "drop_path"),

@@ -204,5 +204,5 @@ def test_bad_options():
     for options, message in [({"auxiliary": "conv3"}, "auxiliary"), ({"partial_channels": 0}, "at least 1")]:
         with pytest.raises(UsageError, match=message):
             SupernetOptions(**options)
-    with pytest.raises(UsageError, match="must be even"):
+    with pytest.raises(UsageError, match="must be a multiple of 4"):
         build_supernet("s0", channels=6, partial_channels=2)

@@ -105,4 +105,4 @@ def test_mobile_options_belong_to_mobile_genotypes(tmp_path):
 def test_a_genotype_is_found_in_the_string_of_every_family():
     strings = ["k3e6,k3e6|k3e6,skip|k3e6|k3e6|k3e6|k3e6", "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
     for genotype in [published_genotype("cifar10_s0_best"), *map(dm.Genotype.from_string, strings)]:
-        assert find_genotype(str(genotype)) == genotype
+        assert find_genotype(str(genotype)).genotype == genotype

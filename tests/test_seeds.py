@@ -109,7 +109,7 @@ def test_a_run_directory_is_refused(seeds_run):
 
 
 def test_a_search_that_cannot_be_leaves_nothing(tmp_path):
-    config = load_config(SearchConfig, overrides=[*OVERRIDES, "space=s99"])
-    with pytest.raises(UsageError, match="Unknown space"):
+    config = load_config(SearchConfig, overrides=[*OVERRIDES, "data.batch_size=1000"])
+    with pytest.raises(UsageError, match="batch_size"):
         run_seeds(config, tmp_path / "runs", [0, 1])
     assert not (tmp_path / "runs").exists()

@@ -42,4 +42,5 @@ def test_every_entry_has_every_setting():
 
 
 def test_none_is_missing(golden):
-    assert published() == json.loads((golden / "genotypes.json").read_text())
+    ours = {name: {key: entry[key] for key in entry if key != "space"} for name, entry in published().items()}
+    assert ours == json.loads((golden / "genotypes.json").read_text())
