@@ -10,9 +10,9 @@ from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.run import stored_settings
 from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
-from detection import manifest
 from detection.cli.environment import prepare_environment
-from detection.run_directory import DETECTOR
+from detection.model import manifest
+from detection.run.directory import DETECTOR
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
 _BACKBONE = "task.model.backbone"
@@ -36,25 +36,27 @@ def define_flags(values: flags.FlagValues) -> None:
 def main(values: flags.FlagValues) -> None:
     """Checks everything that needs no TensorFlow first, so that a typo costs no half minute."""
     chosen, saved = _checked_settings(values)
-    from detection import experiment
+    from detection.data import checks
+    from detection.model import experiment
+    from detection.run import devices
 
     params = experiment.build_experiment(chosen)
     training = values.mode == "train_and_eval"
     needs_data = values.mode != "export" and (values.mode != "predict" or values.input is None)
-    experiment.use_tfds_annotations(params, values.model_dir, write=False)
+    checks.use_tfds_annotations(params, values.model_dir, write=False)
     if saved is not None:
         sections = () if training else _WHAT_A_CHECKPOINT_HOLDS
         compared = _comparable(params.as_dict(), saved, training)
         DETECTOR.require_same(saved, compared, Path(values.model_dir), sections)
     if needs_data:
-        experiment.check_data(params, training, values.model_dir)
+        checks.check_data(params, training, values.model_dir)
     params.lock()
     if values.mode == "predict":
         _predict(params, values)
     elif values.mode == "export":
         _export(params, values)
     else:
-        experiment.check_devices(params)
+        devices.check_devices(params)
         output_dir = values.model_dir if training else _evaluation_folder(params, saved, values.model_dir)
         _train_or_evaluate(params, values, output_dir)
 
@@ -102,7 +104,8 @@ def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
 
 
 def _train_or_evaluate(params, values: flags.FlagValues, output_dir: str) -> None:
-    from detection import coco_metrics, training
+    from detection.coco import metrics as coco_metrics
+    from detection.run import training
 
     result = training.run(params, values.model_dir, values.mode, output_dir, values.score_threshold, values.quiet)
     print(
@@ -113,7 +116,7 @@ def _train_or_evaluate(params, values: flags.FlagValues, output_dir: str) -> Non
 
 
 def _predict(params, values: flags.FlagValues) -> None:
-    from detection import prediction
+    from detection.run import prediction
 
     done = prediction.predict(params, values.model_dir, values.input, values.num_pictures, values.score_threshold)
     unreadable = f", {done.unreadable} unreadable files left out" if done.unreadable else ""
@@ -122,7 +125,7 @@ def _predict(params, values: flags.FlagValues) -> None:
 
 
 def _export(params, values: flags.FlagValues) -> None:
-    from detection import prediction
+    from detection.run import prediction
 
     print(f"export: {prediction.export(params, values.model_dir, values.export_dir)}")
 

@@ -46,9 +46,9 @@ def main(values: flags.FlagValues) -> None:
 
 
 def _prepare(values: flags.FlagValues, image_dir: str, annotations: str, split: str) -> None:
-    from detection import coco_records
+    from detection.data.records import prepare_split
 
-    stats = coco_records.prepare_split(
+    stats = prepare_split(
         image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite, values.num_workers
     )
     repairs = ", ".join(f"{name} {count}" for name, count in sorted(stats["repairs"].items())) or "none"
@@ -62,7 +62,7 @@ def _prepare(values: flags.FlagValues, image_dir: str, annotations: str, split: 
 
 def _prepare_digit_scenes(values: flags.FlagValues) -> None:
     from dartsminus_tf.foundation.progress import ProgressLine
-    from detection import digit_scenes
+    from detection.data import digit_scenes
 
     options = digit_scenes.SceneOptions(canvas=values.canvas)
     for split, number in (("train", values.num_train), ("val", values.num_val)):

@@ -15,8 +15,8 @@ from PIL import Image
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.settings import lookup, read_settings
-from detection import experiment
 from detection.cli import detect, prepare_coco
+from detection.model import experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -278,7 +278,7 @@ def on_training_images(model_dir, records) -> None:
 @pytest.mark.parametrize("name", sorted(p.name for p in (REPOSITORY / "configs").glob("detect_*.yaml")))
 def test_the_shipped_configs_are_valid(name, tiny_backbone):
     """Every key is known and every rule holds, once a backbone is there."""
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / name)], [f"task.model.backbone.dartsminus.saved_model={tiny_backbone}"]
@@ -288,7 +288,7 @@ def test_the_shipped_configs_are_valid(name, tiny_backbone):
 
 def test_the_coco_recipe_is_the_papers(tiny_backbone):
     """12 epochs of batch 16, learning rate 0.01 divided by ten after epochs 8 and 11."""
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / "detect_coco.yaml")],
@@ -308,7 +308,7 @@ def test_the_640_recipe_is_model_gardens(tiny_backbone):
     from official.core import exp_factory
     from official.vision.configs import retinanet  # noqa: F401  registers it
 
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / "detect_coco_640.yaml")],

@@ -13,9 +13,13 @@ from PIL import Image
 from pycocotools import coco, cocoeval
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_metrics, coco_records, configs, evaluator, experiment, report, serving, task
 from detection.cli import prepare_coco
-from detection.labels import Labels, read_labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels, read_annotations, read_labels
+from detection.data.records import prepare_split
+from detection.model import evaluator, experiment, recipe, task
+from detection.run import serving
+from detection.show import report
 
 
 def build_task(folder, saved_model, num_classes, size):
@@ -67,7 +71,7 @@ def digits(digit_records, tiny_backbone):
 def test_the_task_of_our_config_is_ours(digits):
     params, built = digits
     assert isinstance(built, task.DartsMinusRetinaNetTask)
-    assert isinstance(params.task, configs.DartsMinusRetinaNetTask)
+    assert isinstance(params.task, recipe.DartsMinusRetinaNetTask)
 
 
 def test_ground_truth_scores_one(digits, capsys):
@@ -78,7 +82,7 @@ def test_ground_truth_scores_one(digits, capsys):
     evaluation = built.coco_metric.last
     assert evaluation.images == 4  # the last, partial batch counts too
     per_class = evaluation.per_class
-    annotations = experiment.read_annotations(params.task.annotation_file)["annotations"]
+    annotations = read_annotations(params.task.annotation_file)["annotations"]
     present = {a["category_id"] - 1 for a in annotations}
     assert {int(name) for name, value in per_class.items() if value["ap"] is not None} == present
     assert all(per_class[str(digit)] == pytest.approx({"ap": 1.0, "ap50": 1.0}) for digit in present)
@@ -97,7 +101,7 @@ def coco_val(coco128, tiny_backbone, tmp_path_factory):
     """The 32 real validation images, prepared, with their task."""
     folder = tmp_path_factory.mktemp("coco_val")
     annotations = next((coco128 / "annotations").glob("*val*.json"))
-    coco_records.prepare_split(str(coco128 / "val2017"), str(annotations), str(folder), "val")
+    prepare_split(str(coco128 / "val2017"), str(annotations), str(folder), "val")
     return annotations, *build_task(folder, tiny_backbone, num_classes=91, size=128)
 
 

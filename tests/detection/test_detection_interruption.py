@@ -14,7 +14,7 @@ from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.lock import RunLock
-from detection import interruption
+from detection.run import interruption
 from tests.detection.conftest import REPOSITORY
 
 

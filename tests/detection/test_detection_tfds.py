@@ -9,8 +9,10 @@ import tensorflow_datasets as tfds
 from official.core import task_factory
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_metrics, evaluator, experiment, samples, tfds_coco
-from detection import task as _task  # noqa: F401  registers the task
+from detection.coco import metrics as coco_metrics
+from detection.data import checks, samples, tfds_coco
+from detection.model import evaluator, experiment
+from detection.model import task as _task  # noqa: F401  registers the task
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_the_ids_are_cocos(prepared):
 def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     data_dir, annotations, _ = prepared
     params = experiment.build_experiment(settings(tiny_backbone, data_dir))
-    written = experiment.check_data(params, True, str(tmp_path))
+    written = checks.check_data(params, True, str(tmp_path))
     assert params.task.annotation_file == str(tmp_path / "instances_validation.json")
     key = lambda a: (a["image_id"], a["category_id"], *np.round(a["bbox"], 0))  # noqa: E731
     assert sorted(a["category_id"] for a in written["annotations"]) == sorted(a["category_id"] for a in annotations)
@@ -137,7 +139,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
 def test_what_is_not_there_is_refused_and_not_downloaded(prepared, tiny_backbone, tmp_path, changes, message):
     params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes))
     with pytest.raises(UsageError, match=message):
-        experiment.check_data(params, True, str(tmp_path))
+        checks.check_data(params, True, str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

@@ -6,14 +6,15 @@ from official.core import task_factory
 from official.vision.modeling import retinanet_model
 from official.vision.tasks import retinanet
 
-from detection import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
-from detection import configs, tfds_coco
-from detection.evaluator import RecordingEvaluator
+from detection.data import tfds_coco
+from detection.model import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
+from detection.model import recipe
+from detection.model.evaluator import RecordingEvaluator
 
 tfds_coco.register()
 
 
-@task_factory.register_task_cls(configs.DartsMinusRetinaNetTask)
+@task_factory.register_task_cls(recipe.DartsMinusRetinaNetTask)
 class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
     """RetinaNet's own training and evaluation steps; reading, evaluating and precision differ.
 

@@ -11,8 +11,11 @@ from official.core import config_definitions as cfg
 from PIL import Image
 
 from dartsminus_tf.foundation.files import replacing, write_atomically, write_json
-from detection import coco_metrics, draw, samples
-from detection.labels import Labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels
+from detection.coco.boxes import Boxes
+from detection.data import samples
+from detection.show import draw
 
 _RECALL = np.linspace(0, 1, 101)  # COCO's recall points
 _THRESHOLDS = {0.5: 0, 0.75: 5, 0.9: 8}  # IoU threshold: its row of `precision`
@@ -113,8 +116,8 @@ def validation_sheet(
     return draw.contact_sheet(pictures)
 
 
-def _as_boxes(entries: list[dict]) -> draw.Boxes:
+def _as_boxes(entries: list[dict]) -> Boxes:
     xywh = np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4)
     yxyx = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], axis=1)
     classes = np.array([entry["category_id"] for entry in entries], int)
-    return draw.Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))
+    return Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import tensorflow as tf
 import tf_keras
-from official.common import distribute_utils
 from official.core import config_definitions as cfg
 from official.core import task_factory, train_lib
 
@@ -18,12 +16,13 @@ from dartsminus_tf.foundation.files import write_atomically, write_json
 from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import versions
 from dartsminus_tf.foundation.yaml_text import dump_yaml
-from detection import experiment, interruption, report
-from detection import optimizer as optimizer_lib
-from detection import task as _task  # noqa: F401  registers the task for our config
-from detection.labels import read_labels
-from detection.reporter import Reporter
-from detection.run_directory import DETECTOR
+from detection.coco.annotations import read_labels
+from detection.model import optimizer as optimizer_lib
+from detection.model import task as _task  # noqa: F401  registers the task for our config
+from detection.run import devices, interruption
+from detection.run.directory import DETECTOR
+from detection.run.reporter import Reporter
+from detection.show import report
 
 
 @contextlib.contextmanager
@@ -64,7 +63,7 @@ def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, s
     if mode == "train_and_eval":
         write_atomically(Path(model_dir) / DETECTOR.file, dump_yaml(params.as_dict(), sort_keys=True))
     tf_keras.utils.set_random_seed(params.task.seed)
-    experiment.set_precision(params)
+    devices.set_precision(params)
     labels = read_labels(params.task.annotation_file)
     with quiet_stdout(quiet) as console:
         reporter = Reporter(params, output_dir, labels, threshold, console)
@@ -97,8 +96,8 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
 
 
 def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tuple:
-    strategy = _strategy(params.runtime)
-    experiment.check_batches(params, strategy.num_replicas_in_sync)
+    strategy = devices.make_strategy(params.runtime)
+    devices.check_batches(params, strategy.num_replicas_in_sync)
     reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
         task = task_factory.get_task(params.task, logging_dir=model_dir)
@@ -122,19 +121,6 @@ def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tupl
         manager, step = runner.checkpoint_manager, runner.trainer.global_step
         runner.trainer.save = lambda: manager.save(int(step.numpy()), check_interval=False)
     return runner, task
-
-
-def _strategy(runtime: cfg.RuntimeConfig) -> tf.distribute.Strategy:
-    """Model Garden's strategy of that name; without GPUs, `mirrored` takes all logical CPU devices."""
-    if runtime.distribution_strategy == "mirrored" and not runtime.num_gpus:
-        return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
-    return distribute_utils.get_distribution_strategy(
-        distribution_strategy=runtime.distribution_strategy,
-        num_gpus=runtime.num_gpus,
-        all_reduce_alg=runtime.all_reduce_alg,
-        num_packs=runtime.num_packs,
-        tpu_address=runtime.tpu,
-    )
 
 
 def _result(params, runner, reporter: Reporter, labels) -> dict:

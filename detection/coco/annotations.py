@@ -1,9 +1,10 @@
 """Categories and images of an annotation file, with the ids that their data set gave them."""
 
 import dataclasses
+import json
 from collections.abc import Iterable
 
-from detection import experiment
+from dartsminus_tf.foundation.errors import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,22 @@ class Labels:
         ]
 
 
+def read_annotations(path: str | None) -> dict:
+    """The instances JSON that evaluation runs against.
+
+    Raises:
+      UsageError: it is missing or not an instances JSON.
+    """
+    try:
+        with open(path or "", encoding="utf-8") as file:
+            annotations = json.load(file)
+        complete = all(annotations[key] for key in ("images", "categories")) and "annotations" in annotations
+    except (OSError, ValueError, KeyError, TypeError):
+        complete = False
+    require(complete, "task.annotation_file must be the instances JSON that prepare_coco wrote", path)
+    return annotations
+
+
 def read_labels(annotation_file: str | None) -> Labels:
     """Labels of an instances JSON that `prepare_coco` wrote; empty ones without a file.
 
@@ -46,7 +63,7 @@ def read_labels(annotation_file: str | None) -> Labels:
     """
     if not annotation_file:
         return Labels({}, {}, {})
-    annotations = experiment.read_annotations(annotation_file)
+    annotations = read_annotations(annotation_file)
     names = {category["id"]: str(category.get("name", category["id"])) for category in annotations["categories"]}
     originals = (
         {entry["id"]: entry["original_id"] for entry in annotations[section] if "original_id" in entry}

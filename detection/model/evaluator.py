@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from detection import coco_metrics
+from detection.coco import metrics as coco_metrics
 
 Batch = dict[str, np.ndarray]
 _KEYS = ("source_id", "num_detections", "detection_boxes", "detection_classes", "detection_scores", "image_info")

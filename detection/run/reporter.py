@@ -12,9 +12,10 @@ from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.tables import MetricsTable
-from detection import coco_metrics, report
-from detection import task as task_lib
-from detection.labels import Labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels
+from detection.model import task as task_lib
+from detection.show import report
 
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
 

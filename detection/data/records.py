@@ -8,7 +8,8 @@ from pathlib import Path
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from detection import coco_examples, coco_repair, shards
+from detection.coco import repair
+from detection.data import examples, shards
 
 
 def prepare_split(
@@ -47,14 +48,14 @@ def prepare_split(
             raise UsageError(f"--{name} must be at least 1. Received: {number}")
     if not Path(image_dir).is_dir():
         raise UsageError(f"--image_dir must be a folder. Received: {image_dir!r}")
-    coco = coco_repair.load_annotations(annotations)
+    coco = repair.load_annotations(annotations)
     source = _fingerprint(image_dir, annotations, num_shards)
     folder = Path(output_dir)
     stats_path = folder / f"stats_{split}.json"
     if stats_path.is_file() and not overwrite:
         return _verified(stats_path, source)
     line = ProgressLine(f"{split}: checking images", len(coco["images"]))
-    repaired, repairs = coco_repair.repair(coco, image_dir, line.over, num_workers)
+    repaired, repairs = repair.repair(coco, image_dir, line.over, num_workers)
     folder.mkdir(parents=True, exist_ok=True)
     stats_path.unlink(missing_ok=True)
     if overwrite:
@@ -73,13 +74,13 @@ def _fingerprint(image_dir: str, annotations: str, num_shards: int) -> dict:
 def _write_files(coco: dict, image_dir: Path, folder: Path, split: str, source: dict, num_workers: int) -> dict:
     """The shards and the annotations; returns digests by file name."""
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    boxes = coco_examples.boxes_by_image(coco)
+    boxes = examples.boxes_by_image(coco)
     num_shards = source["num_shards"]
     files = shards.write_shards(
         folder,
         split,
         coco["images"],
-        lambda image: coco_examples.make_example(image, image_dir, boxes.get(image["id"], []), names),
+        lambda image: examples.make_example(image, image_dir, boxes.get(image["id"], []), names),
         source | {"repaired_sha256": hashlib.sha256(json.dumps(coco).encode()).hexdigest()},
         num_shards,
         num_workers,

@@ -7,9 +7,9 @@ from official.core import task_factory
 from official.modeling import optimization
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import experiment
-from detection import optimizer as optimizer_lib
-from detection import task as _task  # noqa: F401  registers the task for our config
+from detection.model import optimizer as optimizer_lib
+from detection.model import task as _task  # noqa: F401  registers the task for our config
+from detection.run import devices
 
 
 def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:
@@ -24,7 +24,7 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     path = tf.train.latest_checkpoint(model_dir)
     if path is None:
         raise UsageError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
-    experiment.set_precision(params)
+    devices.set_precision(params)
     task = task_factory.get_task(params.task)
     model = task.build_model()
     step = tf.Variable(0, dtype=tf.int64, trainable=False)

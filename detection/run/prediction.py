@@ -9,8 +9,11 @@ from official.core import config_definitions as cfg
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import replacing, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from detection import checkpoints, draw, samples, serving
-from detection.labels import Labels, read_labels
+from detection.coco.annotations import Labels, read_labels
+from detection.coco.boxes import Boxes
+from detection.data import samples
+from detection.run import checkpoints, serving
+from detection.show import draw
 
 
 @dataclasses.dataclass
@@ -81,7 +84,7 @@ def _samples(params: cfg.ExperimentConfig, files: list[Path] | None):
             yield str(file), samples.file_sample(file, number)
 
 
-def _entries(boxes: draw.Boxes) -> list[dict]:
+def _entries(boxes: Boxes) -> list[dict]:
     """COCO result entries of one image, `[x, y, w, h]` in pixels."""
     return [
         {
@@ -93,10 +96,10 @@ def _entries(boxes: draw.Boxes) -> list[dict]:
     ]
 
 
-def _draw(folder: Path, sample: samples.Sample, boxes: draw.Boxes, names: dict[int, str], labels: Labels) -> None:
+def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, names: dict[int, str], labels: Labels) -> None:
     truth = sample.truth
     if truth is not None:
-        truth = draw.Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
+        truth = Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
     picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
     with replacing(folder / f"{sample.name}.png") as temporary:
         picture.save(temporary)

@@ -11,9 +11,9 @@ from official.vision.ops import preprocess_ops
 
 from dartsminus_tf.foundation.files import new_folder, write_json
 from dartsminus_tf.foundation.run import versions
-from detection import draw
-from detection.labels import Labels
-from detection.run_directory import DETECTOR
+from detection.coco.annotations import Labels
+from detection.coco.boxes import Boxes
+from detection.run.directory import DETECTOR
 
 _ENCODED, _PIXELS = "serving_default", "image_tensor"
 _TOLERANCE = 1e-3  # of boxes in pixels and of scores, between the live and the reloaded detector
@@ -87,16 +87,16 @@ class Detector(tf.Module):
             "num_detections": tf.cast(outputs["num_detections"], tf.int32),
         }
 
-    def __call__(self, image: np.ndarray) -> draw.Boxes:
+    def __call__(self, image: np.ndarray) -> Boxes:
         """Detections of one `[H, W, 3]` uint8 image."""
         return as_boxes(self.detect_images(tf.constant(image[None], tf.uint8)))
 
 
-def as_boxes(outputs: Mapping[str, tf.Tensor], row: int = 0) -> draw.Boxes:
+def as_boxes(outputs: Mapping[str, tf.Tensor], row: int = 0) -> Boxes:
     """The real detections of one image of a batch."""
     count = int(outputs["num_detections"][row])
     keys = ("detection_boxes", "detection_classes", "detection_scores")
-    return draw.Boxes(*(outputs[key][row, :count].numpy() for key in keys))
+    return Boxes(*(outputs[key][row, :count].numpy() for key in keys))
 
 
 def export(detector: Detector, folder: str, description: dict) -> None:
