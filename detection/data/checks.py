@@ -1,56 +1,67 @@
-"""What a run reads: there, whole, and of the classes that the config says."""
+"""What a run reads: there, whole, and of the classes that the config says. Nothing is written."""
 
 import glob
 import json
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from official.core import config_definitions as cfg
 
 from dartsminus_tf.foundation.errors import UsageError, require
-from detection.coco.annotations import read_annotations
+from detection.coco.annotations import Labels, labels_of, read_labels
 from detection.data import examples, shards, tfds_coco
 from detection.data.shards import input_patterns
 
 
-def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> dict:
+def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> Labels:
     """Checks that the data and its annotations exist and that every category has an output.
 
     Returns:
-      The evaluation annotations (COCO instances JSON).
+      The labels of the validation data. Where TFDS has the data, and `model_dir` not yet their annotations, these are
+      made here; `annotations.write_where_missing` writes them once the directory is the run's.
 
     Raises:
       UsageError: a pattern matches no file, a file holds no detection records, or a category id is outside the
         model's classes.
     """
-    for name in ("train_data", "validation_data") if training else ("validation_data",):
-        data = getattr(params.task, name)
-        if data.tfds_name:
-            tfds_coco.require_prepared(data)
-            continue
-        for pattern in input_patterns(data.input_path):
-            files = sorted(glob.glob(pattern))
-            require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
-            rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
-            require(examples.is_readable(files[0]), rule, files[0])
-    use_tfds_annotations(params, model_dir, write=True)
-    annotations = read_annotations(params.task.annotation_file)
-    ids = [category["id"] for category in annotations["categories"]]
-    rule = f"task.model.num_classes must be the largest category id + 1 = {max(ids) + 1} or more"
-    require(max(ids) < params.task.model.num_classes, rule, params.task.model.num_classes)
-    require(min(ids) >= 1, "category ids must start at 1, 0 is background; run prepare_coco", min(ids))
-    names = {category["id"]: category.get("name") for category in annotations["categories"]}
-    for name in ("train_data", "validation_data") if training else ("validation_data",):
-        for pattern in input_patterns(getattr(params.task, name).input_path):
-            for folder, split in _prepared_splits(pattern):
-                _check_split(folder, split, names, params.task.model.num_classes)
-    return annotations
+    names = ("train_data", "validation_data") if training else ("validation_data",)
+    for name in names:
+        _check_source(name, getattr(params.task, name))
+    labels = _evaluation_labels(params, model_dir)
+    smallest, largest, num_classes = min(labels.names), max(labels.names), params.task.model.num_classes
+    rule = f"task.model.num_classes must be the largest category id + 1 = {largest + 1} or more"
+    require(largest < num_classes, rule, num_classes)
+    require(smallest >= 1, "category ids must start at 1, 0 is background; run prepare_coco", smallest)
+    for name in names:
+        for folder, split in _prepared_splits(input_patterns(getattr(params.task, name).input_path)):
+            _check_split(folder, split, labels.names, num_classes)
+    return labels
 
 
-def _prepared_splits(pattern: str) -> set[tuple[Path, str]]:
-    """Folder and name of the splits that `prepare_coco` wrote whose shards `pattern` matches."""
-    splits = {(path.parent, shards.split_of(path.name)) for path in map(Path, glob.glob(pattern))}
+def _check_source(name: str, data: cfg.DataConfig) -> None:
+    """The files, or the set of TFDS, are there."""
+    if data.tfds_name:
+        tfds_coco.require_prepared(data)
+        return
+    for pattern in input_patterns(data.input_path):
+        files = sorted(glob.glob(pattern))
+        require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
+        rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
+        require(examples.is_readable(files[0]), rule, files[0])
+
+
+def _evaluation_labels(params: cfg.ExperimentConfig, model_dir: str) -> Labels:
+    data, path = params.task.validation_data, params.task.annotation_file
+    if data.tfds_name and path == tfds_coco.annotation_path(data, model_dir) and not os.path.isfile(path):
+        return labels_of(tfds_coco.make_annotations(data))
+    return read_labels(path)
+
+
+def _prepared_splits(patterns: Sequence[str]) -> set[tuple[Path, str]]:
+    """Folder and name of the splits that `prepare_coco` wrote whose shards match."""
+    paths = (Path(file) for pattern in patterns for file in glob.glob(pattern))
+    splits = {(path.parent, shards.split_of(path.name)) for path in paths}
     return {(folder, split) for folder, split in splits if (folder / f"stats_{split}.json").is_file()}
 
 
@@ -72,20 +83,3 @@ def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: i
         require(wanted == name, rule, name)
         rule = f"task.model.num_classes must be above {number}, a category of split {split!r}"
         require(number < num_classes, rule, num_classes)
-
-
-def use_tfds_annotations(params: cfg.ExperimentConfig, model_dir: str, write: bool) -> None:
-    """Where validation data are of TFDS, evaluates against a file in `model_dir`, unless the config names one.
-
-    Raises:
-      UsageError: the set is not prepared.
-    """
-    data = params.task.validation_data
-    split = re.sub("[^0-9a-zA-Z]+", "_", data.tfds_split).strip("_")
-    path = os.path.join(model_dir, f"instances_{split}.json")
-    if not data.tfds_name or params.task.annotation_file not in ("", None, path):
-        return
-    params.task.annotation_file = path
-    if write and not os.path.isfile(path):
-        tfds_coco.require_prepared(data)
-        tfds_coco.write_annotations(data, path)

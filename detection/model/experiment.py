@@ -7,14 +7,19 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory
 
 from dartsminus_tf.foundation.errors import UsageError
+from detection.data import tfds_coco
 from detection.model import recipe
 from detection.model.rules import check_experiment
 
 _SEQUENCE = (list, tuple)
 
 
-def build_experiment(settings: dict) -> cfg.ExperimentConfig:
+def build_experiment(settings: dict, model_dir: str | None = None) -> cfg.ExperimentConfig:
     """`retinanet_dartsminus` with `settings` on top, unknown keys refused and values checked.
+
+    Args:
+      settings: nested keys and values.
+      model_dir: of the run, which keeps the annotations of validation data of TFDS; None, where nothing is evaluated.
 
     Raises:
       UsageError: an unknown key, a value of the wrong type or out of range, or missing data.
@@ -26,12 +31,12 @@ def build_experiment(settings: dict) -> cfg.ExperimentConfig:
         params.validate()
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"the config is not valid: {error}") from None
-    _resolve(params)
+    _resolve(params, model_dir)
     check_experiment(params)
     return params
 
 
-def _resolve(params: cfg.ExperimentConfig) -> None:
+def _resolve(params: cfg.ExperimentConfig, model_dir: str | None) -> None:
     """Fills in what depends on other fields and on the machine, so that the saved config says what was used."""
     if not params.runtime.num_gpus:
         present = len(tf.config.list_physical_devices("GPU"))
@@ -45,6 +50,9 @@ def _resolve(params: cfg.ExperimentConfig) -> None:
     for data in (params.task.train_data, params.task.validation_data):
         if data.tfds_name:
             data.tfds_skip_decoding_feature = "image"  # decoded by our decoder, after shuffling
+    validation = params.task.validation_data
+    if model_dir and validation.tfds_name and not params.task.annotation_file:
+        params.task.annotation_file = tfds_coco.annotation_path(validation, model_dir)
 
 
 def _check_known(config: Any, settings: dict, prefix: str) -> None:

@@ -6,6 +6,7 @@ from official.core import task_factory
 from official.vision.modeling import retinanet_model
 from official.vision.tasks import retinanet
 
+from detection.coco.annotations import Labels, read_labels
 from detection.data import tfds_coco
 from detection.model import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
 from detection.model import recipe
@@ -23,6 +24,17 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
     - Outputs of a network in half precision are float32 before losses and boxes are computed from them.
     """
 
+    def __init__(self, params: recipe.DartsMinusRetinaNetTask, labels: Labels | None = None, **kwargs):
+        """See the base class.
+
+        Args:
+          params: the task's config.
+          labels: of the validation data; where they are not given, the first evaluation reads `annotation_file`.
+          **kwargs: the base class's.
+        """
+        super().__init__(params, **kwargs)
+        self._labels = labels
+
     def build_model(self) -> tf_keras.Model:
         """RetinaNet; in half precision its head hands out float32, as coordinates need more than bfloat16's 8 bits."""
         model = super().build_model()
@@ -38,9 +50,8 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
         """Loss means; outside training also `self.coco_metric`."""
         metrics = super().build_metrics(training=True)
         if not training:
-            self.coco_metric = RecordingEvaluator(
-                self.task_config.annotation_file, self.task_config.max_num_eval_detections
-            )
+            labels = self._labels or read_labels(self.task_config.annotation_file)
+            self.coco_metric = RecordingEvaluator(labels.instances, self.task_config.max_num_eval_detections)
         return metrics
 
 

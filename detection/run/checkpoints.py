@@ -1,4 +1,6 @@
-"""A trained RetinaNet out of a run's checkpoints."""
+"""A run's checkpoints: who is told of each, and the trained RetinaNet in the latest."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
@@ -10,6 +12,19 @@ from dartsminus_tf.foundation.errors import UsageError
 from detection.model import optimizer as optimizer_lib
 from detection.model import task as _task  # noqa: F401  registers the task for our config
 from detection.run import devices
+
+
+def note_saves(manager: tf.train.CheckpointManager, note: Callable[[str], None]) -> None:
+    """Has `note` called with "step N" after every checkpoint that `manager` writes, whoever asks it to."""
+    save = manager.save
+
+    def save_and_note(*args, **kwargs) -> str | None:
+        path = save(*args, **kwargs)
+        if path is not None:
+            note(f"step {path.rpartition('-')[2]}")
+        return path
+
+    manager.save = save_and_note
 
 
 def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:

@@ -9,7 +9,7 @@ from official.core import config_definitions as cfg
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import replacing, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from detection.coco.annotations import Labels, read_labels
+from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.data import samples
 from detection.run import checkpoints, serving
@@ -27,15 +27,19 @@ class Prediction:
     images_per_second: float = 0.0
 
 
-def make_detector(params: cfg.ExperimentConfig, model_dir: str) -> tuple[serving.Detector, Labels, int]:
-    """The latest checkpoint as a detector, its labels, and its step."""
-    labels = read_labels(params.task.annotation_file)
+def make_detector(params: cfg.ExperimentConfig, model_dir: str, labels: Labels) -> tuple[serving.Detector, int]:
+    """The latest checkpoint as a detector, and its step."""
     model, step = checkpoints.restored_model(params, model_dir)
-    return serving.Detector(model, params, labels), labels, step
+    return serving.Detector(model, params, labels), step
 
 
 def predict(
-    params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float
+    params: cfg.ExperimentConfig,
+    model_dir: str,
+    labels: Labels,
+    source: str | None,
+    num_pictures: int,
+    threshold: float,
 ) -> Prediction:
     """Runs the latest checkpoint on the validation set, or on `source` (an image or a folder of images).
 
@@ -48,7 +52,7 @@ def predict(
     """
     files = None if source is None else samples.image_files(source)
     (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
-    detect, labels, _ = make_detector(params, model_dir)
+    detect, _ = make_detector(params, model_dir, labels)
     done = Prediction(str(Path(model_dir) / "predictions"))
     unreadable, results, seconds = [], [], 0.0
     names = {labels.original_category(number): name for number, name in labels.names.items()}
@@ -105,13 +109,13 @@ def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, names: dict[int, s
         picture.save(temporary)
 
 
-def export(params: cfg.ExperimentConfig, model_dir: str, export_dir: str | None) -> str:
+def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, export_dir: str | None) -> str:
     """Writes the latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `serving.export`.
 
     Returns:
       The version's folder.
     """
-    detector, labels, step = make_detector(params, model_dir)
+    detector, step = make_detector(params, model_dir, labels)
     folder = Path(export_dir or Path(model_dir) / "export") / str(step)
     description = {
         "format": "dartsminus_tf.detector",

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -12,17 +12,73 @@ from official.core import config_definitions as cfg
 from official.core import task_factory, train_lib
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.run import versions
-from dartsminus_tf.foundation.yaml_text import dump_yaml
-from detection.coco.annotations import read_labels
+from dartsminus_tf.foundation.run import RunDirectory, versions
+from dartsminus_tf.foundation.signals import StopRequest
+from detection.coco.annotations import Labels, write_where_missing
 from detection.model import optimizer as optimizer_lib
 from detection.model import task as _task  # noqa: F401  registers the task for our config
-from detection.run import devices, interruption
+from detection.run import checkpoints, devices, interruption
 from detection.run.directory import DETECTOR
 from detection.run.reporter import Reporter
-from detection.show import report
+
+
+def train(
+    run: RunDirectory, params: cfg.ExperimentConfig, labels: Labels, threshold: float, quiet: bool = False
+) -> dict:
+    """Trains and evaluates; writes `result.json`, tables and pictures into the run's directory.
+
+    Args:
+      run: of `params`, not yet open; an interrupted run in it resumes from its latest checkpoint.
+      params: checked config.
+      labels: of the validation data.
+      threshold: least score of a drawn box, in [0, 1].
+      quiet: print nothing.
+
+    Returns:
+      The result.
+
+    Raises:
+      Stopped: after SIGINT or SIGTERM; the state is saved.
+      UsageError: another process is at work in the directory, or the training diverged.
+    """
+    with run, StopRequest() as stop, quiet_stdout(quiet) as console:
+        write_where_missing(labels, params.task.annotation_file)
+        reporter = Reporter(params, run.path, labels, threshold, console)
+        result = _run(params, str(run.path), "train_and_eval", reporter, stop, run.status.note)
+        run.write_result(result)
+    return result
+
+
+def evaluate(
+    params: cfg.ExperimentConfig,
+    model_dir: str,
+    output_dir: str,
+    labels: Labels,
+    threshold: float,
+    quiet: bool = False,
+) -> dict:
+    """Evaluates a run's latest checkpoint; the run's status stays what it is.
+
+    Args:
+      params: checked config.
+      model_dir: the run directory, which is locked meanwhile.
+      output_dir: where results go; `model_dir`, unless the data are other than the run's own.
+      labels, threshold, quiet: see `train`.
+
+    Returns:
+      The result.
+
+    Raises:
+      Stopped, UsageError: see `train`.
+    """
+    with RunLock(Path(model_dir)), StopRequest() as stop, quiet_stdout(quiet) as console:
+        write_where_missing(labels, params.task.annotation_file)
+        reporter = Reporter(params, Path(output_dir), labels, threshold, console)
+        result = _run(params, model_dir, "eval", reporter, stop)
+        write_json(Path(output_dir) / "result.json", result)
+    return result
 
 
 @contextlib.contextmanager
@@ -33,55 +89,31 @@ def quiet_stdout(quiet: bool) -> Iterator[TextIO]:
         yield sink if quiet else console
 
 
-def run(
-    params: cfg.ExperimentConfig, model_dir: str, mode: str, output_dir: str, threshold: float, quiet: bool = False
+def _run(
+    params: cfg.ExperimentConfig,
+    model_dir: str,
+    mode: str,
+    reporter: Reporter,
+    stop: StopRequest,
+    note: Callable[[str], None] = lambda position: None,
 ) -> dict:
-    """Trains and evaluates, or evaluates the latest checkpoint; writes `result.json` and its pictures.
-
-    Args:
-      params: checked config.
-      model_dir: run directory, created here; an interrupted run in it resumes from its latest checkpoint.
-      mode: "train_and_eval" or "eval".
-      output_dir: where results go; `model_dir`, unless an evaluation is on other data than the run's own.
-      threshold: least score of a drawn box, in [0, 1].
-      quiet: print nothing.
-
-    Returns:
-      The result.
-
-    Raises:
-      Stopped: after SIGINT or SIGTERM; the state is saved.
-      UsageError: another process is at work in `model_dir`, or the training diverged.
-    """
-    for folder in (model_dir, output_dir):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    with RunLock(Path(model_dir)), interruption.StopRequest() as stop:
-        return _run(params, model_dir, mode, output_dir, threshold, stop, quiet)
-
-
-def _run(params, model_dir: str, mode: str, output_dir: str, threshold: float, stop, quiet: bool) -> dict:
-    if mode == "train_and_eval":
-        write_atomically(Path(model_dir) / DETECTOR.file, dump_yaml(params.as_dict(), sort_keys=True))
     tf_keras.utils.set_random_seed(params.task.seed)
     devices.set_precision(params)
-    labels = read_labels(params.task.annotation_file)
-    with quiet_stdout(quiet) as console:
-        reporter = Reporter(params, output_dir, labels, threshold, console)
-        interruption.drop_broken_checkpoints(model_dir, reporter.say)
-        runner, task = _build_runner(params, model_dir, mode, reporter)
-        runner.trainer.stop = stop
-        start_step = int(runner.trainer.global_step.numpy())
-        if start_step:
-            reporter.say(f"from checkpoint at step {start_step}")
-        reporter.begin(runner.trainer.global_step, task)
-        _run_loop(runner)
-        if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
-            with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
-                runner.controller.evaluate(steps=params.trainer.validation_steps)
-        result = _result(params, runner, reporter, labels)
-    report.write(output_dir, reporter.evaluation, labels, reporter.sheet)
-    write_json(Path(output_dir) / "result.json", result)
-    return result
+    interruption.drop_broken_checkpoints(model_dir, reporter.say)
+    runner, task = _build_runner(params, model_dir, mode, reporter)
+    runner.trainer.stop = stop
+    start_step = int(runner.trainer.global_step.numpy())
+    if start_step:
+        reporter.say(f"from checkpoint at step {start_step}")
+        note(f"step {start_step}")
+    checkpoints.note_saves(runner.checkpoint_manager, note)
+    reporter.begin(runner.trainer.global_step, task)
+    _run_loop(runner)
+    if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
+        with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
+            runner.controller.evaluate(steps=params.trainer.validation_steps)
+    reporter.write_report()
+    return _result(params, runner, reporter)
 
 
 def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
@@ -95,12 +127,12 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
         ) from None
 
 
-def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tuple:
+def _build_runner(params: cfg.ExperimentConfig, model_dir: str, mode: str, reporter: Reporter) -> tuple:
     strategy = devices.make_strategy(params.runtime)
     devices.check_batches(params, strategy.num_replicas_in_sync)
     reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
-        task = task_factory.get_task(params.task, logging_dir=model_dir)
+        task = task_factory.get_task(params.task, labels=reporter.labels, logging_dir=model_dir)
         model = task.build_model()
         optimizer = optimizer_lib.build_optimizer(params, task, model)
         trainer = interruption.StoppableTrainer(
@@ -123,9 +155,9 @@ def _build_runner(params, model_dir: str, mode: str, reporter: Reporter) -> tupl
     return runner, task
 
 
-def _result(params, runner, reporter: Reporter, labels) -> dict:
+def _result(params: cfg.ExperimentConfig, runner: train_lib.OrbitExperimentRunner, reporter: Reporter) -> dict:
     evaluation, model = reporter.evaluation, runner.trainer.model
-    annotated = labels.num_images
+    annotated = reporter.labels.num_images
     if evaluation.images != annotated:
         reporter.say(f"evaluated {evaluation.images} of {annotated} annotated images; the others were not in the data")
     return evaluation.metrics | {

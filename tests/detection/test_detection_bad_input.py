@@ -15,7 +15,7 @@ from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
 from detection.coco import metrics as coco_metrics
-from detection.coco.annotations import Labels
+from detection.coco.annotations import Labels, read_labels
 from detection.data import checks, examples, samples
 from detection.data.records import prepare_split
 from detection.model import experiment
@@ -89,7 +89,7 @@ def test_images_without_any_box_train(coco_folder, tmp_path, tiny_backbone):
     optimizer = task.create_optimizer(params.trainer.optimizer_config, params.runtime)
     batch = next(iter(task.build_inputs(params.task.train_data)))
     assert np.isfinite(float(task.train_step(batch, model, optimizer)["loss"]))
-    truth = coco_metrics.load_ground_truth(params.task.annotation_file)
+    truth = coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances)
     assert coco_metrics.evaluate(truth, [], [1, 2, 3]).metrics["ap"] is None
 
 
@@ -111,7 +111,7 @@ def test_more_boxes_than_max_num_instances(coco_folder, tmp_path, tiny_backbone)
     assert sum(m.shape[0] for m in matched) >= 5  # at least the best anchor of each box
     _, labels = next(iter(task.build_inputs(params.task.validation_data)))
     assert labels["groundtruths"]["boxes"].shape == [1, 2, 4]
-    assert len(coco_metrics.load_ground_truth(params.task.annotation_file).anns) == 5
+    assert len(coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances).anns) == 5
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_pictures_and_predictions_do_without_a_damaged_record(damaged, tiny_back
 def test_a_validation_without_any_batch_is_an_error(damaged, tiny_backbone, tmp_path):
     """Batches of 8 that hold a damaged record each are all skipped; the result before must not stand for this one."""
     params, _ = build(damaged, tiny_backbone)
-    console = reporter.Reporter(params, str(tmp_path), Labels({}, {}, {}), 0.3, io.StringIO())
+    console = reporter.Reporter(params, tmp_path, Labels(), 0.3, io.StringIO())
     console.begin(tf.Variable(5), SimpleNamespace(coco_metric=SimpleNamespace(last=None)))
     with pytest.raises(UsageError, match="an image that can be read"):
         console.on_evaluation({})

@@ -156,11 +156,35 @@ def test_help_lists_the_flags(capsys):
     assert "--params_override" in capsys.readouterr().out
 
 
-def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_records):
+@pytest.fixture
+def parses(monkeypatch) -> list[dict]:
+    """Every instances JSON that is parsed from now on."""
+    found, real = [], json.loads
+
+    def counting(*args, **kwargs):
+        value = real(*args, **kwargs)
+        if isinstance(value, dict) and "annotations" in value:
+            found.append(value)
+        return value
+
+    monkeypatch.setattr(json, "loads", counting)  # json.load goes through it
+    return found
+
+
+def test_a_folder_of_something_else_is_no_run_directory(capsys, tmp_path, config):
+    (tmp_path / "holiday.txt").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    message = refused(capsys, detect.run, [f"--config_file={config}", f"--model_dir={tmp_path}"])
+    assert "must be a run directory, an empty one or a new one" in message
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_records, parses):
     """The life of a run: train, go on, evaluate, draw; and another config is kept out."""
     model_dir = tmp_path / "run"
     flags = ["detect", f"--config_file={config}", f"--model_dir={model_dir}"]
     assert detect.run(flags) == 0
+    assert len(parses) == 1
     output = capsys.readouterr().out
     assert "step 3/3" in output and output.strip().splitlines()[-1].startswith("train_and_eval: AP ")
     result = json.loads((model_dir / "result.json").read_text())
@@ -196,11 +220,13 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     changed = refused(capsys, detect.run, [*flags[1:], "--params_override=task.losses.l2_weight_decay=0.5"])
     assert "belongs to a run of another config" in changed and "l2_weight_decay" in changed
 
-    trained = json.loads((model_dir / "result.json").read_text())
+    trained, status = json.loads((model_dir / "result.json").read_text()), (model_dir / "status.json").read_text()
+    assert '"state": "finished"' in status and '"position": "step 4"' in status
+    parses.clear()
     found = json.loads((model_dir / "detections.json").read_text())
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
     evaluated = json.loads((model_dir / "result.json").read_text())
-    assert evaluated["steps"] == 4
+    assert evaluated["steps"] == 4 and len(parses) == 1
     assert evaluated["ap"] == pytest.approx(trained["ap"], abs=1e-6)
     same_detections(json.loads((model_dir / "detections.json").read_text()), found)
     for name in ("detections.png", "pr_curves.png", "per_class.csv", "per_class.md"):
@@ -223,6 +249,8 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 0
     assert "2 images, 1 unreadable files left out" in capsys.readouterr().out
     assert (model_dir / "predictions" / "0.jpg.png").is_file()
+
+    assert (model_dir / "status.json").read_text() == status  # that of the training
 
     export_and_compare(capsys, model_dir, pictures / "0.jpg", found)
     on_training_images(model_dir, digit_records)
@@ -260,7 +288,7 @@ def export_and_compare(capsys, model_dir, picture, found) -> None:
     ][: int(outputs["num_detections"][1])]
     same_detections(served, [entry for entry in found if entry["image_id"] == 1])
     again = refused(capsys, detect.run, [f"--model_dir={model_dir}", "--mode=export"])
-    assert "has this version already" in again
+    assert "must be new or empty" in again
 
 
 def on_training_images(model_dir, records) -> None:

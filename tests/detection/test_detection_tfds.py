@@ -94,8 +94,10 @@ def test_the_ids_are_cocos(prepared):
 
 def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     data_dir, annotations, _ = prepared
-    params = experiment.build_experiment(settings(tiny_backbone, data_dir))
-    written = checks.check_data(params, True, str(tmp_path))
+    params = experiment.build_experiment(settings(tiny_backbone, data_dir), str(tmp_path))
+    labels = checks.check_data(params, True, str(tmp_path))
+    written = labels.instances
+    assert not list(tmp_path.iterdir())  # a check writes nothing
     assert params.task.annotation_file == str(tmp_path / "instances_validation.json")
     key = lambda a: (a["image_id"], a["category_id"], *np.round(a["bbox"], 0))  # noqa: E731
     assert sorted(a["category_id"] for a in written["annotations"]) == sorted(a["category_id"] for a in annotations)
@@ -104,7 +106,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
         assert ours["iscrowd"] == theirs["iscrowd"]
 
     task = task_factory.get_task(params.task)
-    counts = evaluator.RecordingEvaluator(params.task.annotation_file)
+    counts = evaluator.RecordingEvaluator(written)
     for _, labels in task.build_inputs(params.task.validation_data):
         truth = labels["groundtruths"]
         real = tf.cast(truth["classes"] > 0, tf.float32)
@@ -125,7 +127,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     assert batch[0].shape == [4, 64, 64, 3]
     first = next(samples.data_samples(params.task.validation_data))
     assert set(first.truth.classes) <= set(tfds_coco.CATEGORY_IDS)
-    assert coco_metrics.load_ground_truth(params.task.annotation_file).imgs[first.image_id]["width"]
+    assert coco_metrics.ground_truth(written).imgs[first.image_id]["width"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     ],
 )
 def test_what_is_not_there_is_refused_and_not_downloaded(prepared, tiny_backbone, tmp_path, changes, message):
-    params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes))
+    params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes), str(tmp_path))
     with pytest.raises(UsageError, match=message):
         checks.check_data(params, True, str(tmp_path))
     assert not list(tmp_path.iterdir())
