@@ -107,10 +107,10 @@ def _predict(params, values: flags.FlagValues) -> None:
 
 
 def _export(params, values: flags.FlagValues) -> None:
-    from detection.run import prediction
+    from detection.run import serving
 
     params.lock()
-    print(f"export: {prediction.export(params, values.model_dir, _labels(params), values.export_dir)}")
+    print(f"export: {serving.export(params, values.model_dir, _labels(params), values.export_dir)}")
 
 
 def _labels(params) -> Labels:

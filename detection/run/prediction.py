@@ -1,4 +1,4 @@
-"""Predictions of a trained run: pictures, a COCO results file, and a detector for a server."""
+"""Predictions of a trained run: pictures and a COCO results file."""
 
 import dataclasses
 import time
@@ -12,7 +12,7 @@ from dartsminus_tf.foundation.progress import ProgressLine
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.data import samples
-from detection.run import checkpoints, serving
+from detection.run import serving
 from detection.show import draw
 
 
@@ -25,12 +25,6 @@ class Prediction:
     unreadable: int = 0
     detections: int = 0
     images_per_second: float = 0.0
-
-
-def make_detector(params: cfg.ExperimentConfig, model_dir: str, labels: Labels) -> tuple[serving.Detector, int]:
-    """The latest checkpoint as a detector, and its step."""
-    model, step = checkpoints.restored_model(params, model_dir)
-    return serving.Detector(model, params, labels), step
 
 
 def predict(
@@ -52,7 +46,7 @@ def predict(
     """
     files = None if source is None else samples.image_files(source)
     (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
-    detect, _ = make_detector(params, model_dir, labels)
+    detect, _ = serving.latest_detector(params, model_dir, labels)
     done = Prediction(str(Path(model_dir) / "predictions"))
     unreadable, results, seconds = [], [], 0.0
     names = {labels.original_category(number): name for number, name in labels.names.items()}
@@ -107,24 +101,3 @@ def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, names: dict[int, s
     picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
     with replacing(folder / f"{sample.name}.png") as temporary:
         picture.save(temporary)
-
-
-def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, export_dir: str | None) -> str:
-    """Writes the latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `serving.export`.
-
-    Returns:
-      The version's folder.
-    """
-    detector, step = make_detector(params, model_dir, labels)
-    folder = Path(export_dir or Path(model_dir) / "export") / str(step)
-    description = {
-        "format": "dartsminus_tf.detector",
-        "format_version": 1,
-        "categories": {str(labels.original_category(number)): name for number, name in labels.names.items()},
-        "input_size": list(params.task.model.input_size),
-        "step": step,
-        "backbone": params.task.model.backbone.dartsminus.saved_model,
-        "source_run": str(model_dir),
-    }
-    serving.export(detector, str(folder), description)
-    return str(folder)
