@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.run import RunDirectory
 from detection.cli.environment import prepare_environment
@@ -29,8 +29,12 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float("score_threshold", 0.3, "Least score of a drawn box, in [0, 1].", flag_values=values)
 
 
-def main(values: flags.FlagValues) -> None:
-    """Checks everything that needs no TensorFlow first, so that a typo costs no half minute."""
+def main(values: flags.FlagValues) -> int:
+    """Checks everything that needs no TensorFlow first, so that a typo costs no half minute.
+
+    Returns:
+      The exit code.
+    """
     _check_flags(values)
     training = values.mode == "train_and_eval"
     chosen, saved = directory.chosen_settings(values.model_dir, values.config_file, values.params_override, training)
@@ -38,15 +42,11 @@ def main(values: flags.FlagValues) -> None:
 
     params = experiment.build_experiment(chosen, values.model_dir)
     if training:
-        _train(params, values)
-        return
+        return _train(params, values)
     directory.require_checkpoint_of(params.as_dict(), saved, values.model_dir)
     if values.mode == "eval":
-        _evaluate(params, values, saved)
-    elif values.mode == "predict":
-        _predict(params, values)
-    else:
-        _export(params, values)
+        return _evaluate(params, values, saved)
+    return _predict(params, values) if values.mode == "predict" else _export(params, values)
 
 
 def _check_flags(values: flags.FlagValues) -> None:
@@ -58,7 +58,7 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise UsageError(f"--input must be an image or a folder of images. Received: {values.input!r}")
 
 
-def _train(params, values: flags.FlagValues) -> None:
+def _train(params, values: flags.FlagValues) -> int:
     from detection.data import checks
     from detection.run import devices, training
 
@@ -66,10 +66,11 @@ def _train(params, values: flags.FlagValues) -> None:
     labels = checks.check_data(params, True, values.model_dir)
     devices.check_devices(params)
     params.lock()
-    _print_result(training.train(run, params, labels, values.score_threshold, values.quiet), values, values.model_dir)
+    result = training.train(run, params, labels, values.score_threshold, values.quiet)
+    return _print_result(result, values, values.model_dir)
 
 
-def _evaluate(params, values: flags.FlagValues, saved: dict) -> None:
+def _evaluate(params, values: flags.FlagValues, saved: dict) -> int:
     from detection.data import checks
     from detection.run import devices, training
 
@@ -78,10 +79,10 @@ def _evaluate(params, values: flags.FlagValues, saved: dict) -> None:
     params.lock()
     output_dir = directory.evaluation_folder(params.task.annotation_file, saved, values.model_dir)
     result = training.evaluate(params, values.model_dir, output_dir, labels, values.score_threshold, values.quiet)
-    _print_result(result, values, output_dir)
+    return _print_result(result, values, output_dir)
 
 
-def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> None:
+def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> int:
     from detection.coco.metrics import metrics_line
 
     print(
@@ -89,9 +90,10 @@ def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> No
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
         f"{os.path.join(output_dir, 'result.json')}"
     )
+    return EXIT_DONE
 
 
-def _predict(params, values: flags.FlagValues) -> None:
+def _predict(params, values: flags.FlagValues) -> int:
     from detection.data import checks
     from detection.run import prediction
 
@@ -101,16 +103,18 @@ def _predict(params, values: flags.FlagValues) -> None:
     done = prediction.predict(
         params, values.model_dir, labels, values.input, values.num_pictures, values.score_threshold
     )
-    unreadable = f", {done.unreadable} unreadable files left out" if done.unreadable else ""
+    unreadable = f", {done.unreadable} unreadable files left out (named in unreadable.json)" if done.unreadable else ""
     rate = f", {done.images_per_second:.1f} images a second" if done.images_per_second else ""
     print(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
+    return EXIT_INPUTS_LEFT_OUT if done.unreadable else EXIT_DONE
 
 
-def _export(params, values: flags.FlagValues) -> None:
+def _export(params, values: flags.FlagValues) -> int:
     from detection.run import serving
 
     params.lock()
     print(f"export: {serving.export(params, values.model_dir, _labels(params), values.export_dir)}")
+    return EXIT_DONE
 
 
 def _labels(params) -> Labels:

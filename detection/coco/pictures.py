@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 from PIL import ExifTags, Image
 
+FAULTS = ("image_malformed", "image_outside_folder", "image_missing", "image_unreadable")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def size_or_fault(entry: dict, image_dir: Path) -> tuple[tuple[int, int], bool] | str:
-    """(width, height) of the image that an entry names and whether EXIF data turn it, or what is wrong with it."""
+    """(width, height) of the image that an entry names and whether EXIF data turn it, or its fault, one of `FAULTS`."""
     name = entry.get("file_name")
     if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
         return "image_malformed"

@@ -59,6 +59,7 @@ def config(tmp_path, digit_records, tiny_backbone):
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--split_name=a/b"], "--split_name"),
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--num_shards=0"], "must be at least"),
         (["--output_dir={out}", "--mode=digit_scenes", "--num_val=0"], "--num_val must be at least 1"),
+        (["--output_dir={out}", "--mode=digit_scenes", "--num_shards=0"], "--num_shards must be at least 1"),
         (["--output_dir={out}", "--mode=digit_scenes", "--canvas=8"], "--canvas must be at least 64"),
         (["--output_dir={out}", "stray"], "must be --flag=value"),
     ],
@@ -246,7 +247,8 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     for number, picture in enumerate(sorted((digit_records / "images" / "val").glob("*.jpg"))[:2]):
         (pictures / f"{number}.jpg").write_bytes(picture.read_bytes())
     (pictures / "broken.jpg").write_bytes(b"no image")
-    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 0
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 1
+    assert json.loads((model_dir / "predictions" / "unreadable.json").read_text()) == [str(pictures / "broken.jpg")]
     assert "2 images, 1 unreadable files left out" in capsys.readouterr().out
     assert (model_dir / "predictions" / "0.jpg.png").is_file()
 

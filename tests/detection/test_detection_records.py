@@ -76,7 +76,7 @@ def test_second_run_verifies_and_writes_nothing(coco_folder, tmp_path):
     before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
     assert prepare_split(*arguments)["skipped"]
     assert {p.name: p.stat().st_mtime_ns for p in out.iterdir()} == before
-    assert not list(out.glob(".*"))  # no temporary files stay
+    assert [path.name for path in out.glob(".*")] == [".val.lock"]  # no temporary files stay
 
 
 def test_damage_and_other_input_are_refused_until_overwritten(coco_folder, tmp_path):
