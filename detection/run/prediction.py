@@ -45,11 +45,11 @@ def predict(
       UsageError: no image at `source`, or none that can be read.
     """
     files = None if source is None else samples.image_files(source)
-    (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
-    detect, _ = serving.latest_detector(params, model_dir, labels)
     done = Prediction(str(Path(model_dir) / "predictions"))
+    folder = Path(done.folder)
+    (folder / "unreadable.json").unlink(missing_ok=True)
+    detect, _ = serving.latest_detector(params, model_dir, labels)
     unreadable, results, seconds = [], [], 0.0
-    names = {labels.original_category(number): name for number, name in labels.names.items()}
     for file, sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
         if sample is None:
             unreadable.append(file)
@@ -58,16 +58,14 @@ def predict(
         boxes = detect(sample.image)
         seconds += time.monotonic() - start if done.images else 0.0
         done.images += 1
-        image_id = sample.image_id if files else labels.image_ids.get(sample.image_id, sample.image_id)
-        extra = {"file_name": sample.name} if files else {}
-        results += [{"image_id": image_id} | extra | entry for entry in _entries(boxes)]
+        results += _entries(boxes, _image_keys(sample, labels, from_files=files is not None))
         if done.images <= num_pictures:
-            _draw(Path(done.folder), sample, boxes.above(threshold), names, labels)
+            _draw(folder, sample, boxes.above(threshold), labels)
     if not done.images:
         raise UsageError(f"--input holds no readable image. Received: {source!r}")
-    write_json(Path(done.folder) / "results.json", results)
+    write_json(folder / "results.json", results)
     if unreadable:
-        write_json(Path(done.folder) / "unreadable.json", unreadable)
+        write_json(folder / "unreadable.json", unreadable)
     done.unreadable, done.detections = len(unreadable), len(results)
     done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
     return done
@@ -82,10 +80,17 @@ def _samples(params: cfg.ExperimentConfig, files: list[Path] | None):
             yield str(file), samples.file_sample(file, number)
 
 
-def _entries(boxes: Boxes) -> list[dict]:
+def _image_keys(sample: samples.Sample, labels: Labels, from_files: bool) -> dict:
+    if from_files:
+        return {"image_id": sample.image_id, "file_name": sample.name}
+    return {"image_id": labels.image_ids.get(sample.image_id, sample.image_id)}
+
+
+def _entries(boxes: Boxes, image: dict) -> list[dict]:
     """COCO result entries of one image, `[x, y, w, h]` in pixels."""
     return [
-        {
+        image
+        | {
             "category_id": int(category),
             "bbox": [float(v) for v in (left, top, right - left, bottom - top)],
             "score": float(score),
@@ -94,10 +99,11 @@ def _entries(boxes: Boxes) -> list[dict]:
     ]
 
 
-def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, names: dict[int, str], labels: Labels) -> None:
+def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, labels: Labels) -> None:
     truth = sample.truth
     if truth is not None:
         truth = Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
+    names = {labels.original_category(number): name for number, name in labels.names.items()}
     picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
     with replacing(folder / f"{sample.name}.png") as temporary:
         picture.save(temporary)

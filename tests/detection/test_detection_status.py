@@ -16,6 +16,8 @@ from tiny_config import tiny_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.status import StatusFile
 from detection.cli import detect, prepare_coco
+from detection.coco.repair import repair
+from detection.data import records
 from detection.data.records import prepare_split
 from tests.detection.conftest import REPOSITORY
 
@@ -79,7 +81,10 @@ def test_a_killed_preparation_says_so_and_goes_on(coco_folder, tmp_path, mode):
     status = StatusFile(out, "train").read()
     assert status.state == "lost" and status.line == "killed or lost"
     assert not (out / "stats_train.json").exists()
+    half_written = out / ".99999999.tmp.train-00000-of-00001.tfrecord"
+    half_written.write_bytes(b"by a process that is gone")
     assert prepare_coco.run(["prepare_coco", *flags]) == 0
+    assert not half_written.exists()
     assert (stored(out, "train")["state"], stored(out, "train")["resumed"]) == ("finished", 1)
     if mode == "digit_scenes":
         assert (stored(out, "val")["state"], stored(out, "val")["resumed"]) == ("finished", 0)
@@ -106,6 +111,19 @@ def test_one_preparation_of_a_split_at_a_time(coco_folder, tmp_path):
     with StatusFile(out, "train"):
         prepare_split(*arguments, "val")
     assert stored(out, "val")["state"] == "finished"
+
+
+def test_what_another_process_finished_meanwhile_is_not_written_again(coco_folder, tmp_path, monkeypatch):
+    images, coco, write = coco_folder
+    arguments = (str(images), write(coco), str(tmp_path / "out"), "val")
+
+    def slow_repair(*rest):
+        monkeypatch.setattr(records, "repair", repair)
+        assert not prepare_split(*arguments)["skipped"]
+        return repair(*rest)
+
+    monkeypatch.setattr(records, "repair", slow_repair)
+    assert prepare_split(*arguments)["skipped"]
 
 
 def test_a_preparation_that_fails_says_why(coco_folder, tmp_path, monkeypatch):
