@@ -9,6 +9,8 @@ import tensorflow_datasets as tfds
 from official.core import task_factory
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.yaml_text import dump_yaml
+from detection.cli import detect
 from detection.coco import metrics as coco_metrics
 from detection.data import checks, samples, tfds_coco
 from detection.model import evaluator, experiment
@@ -148,3 +150,16 @@ def test_what_is_not_there_is_refused_and_not_downloaded(prepared, tiny_backbone
 def test_one_source_a_split(prepared, tiny_backbone):
     with pytest.raises(UsageError, match="input_path or tfds_name, not both"):
         experiment.build_experiment(settings(tiny_backbone, prepared[0], input_path="a*"))
+
+
+def test_a_run_keeps_the_annotations_that_it_evaluates_against(prepared, tiny_backbone, tmp_path):
+    tree, model_dir = settings(tiny_backbone, prepared[0]), tmp_path / "run"
+    tree["task"]["model"] |= {"decoder": {"fpn": {"num_filters": 8}}, "head": {"num_convs": 1, "num_filters": 8}}
+    tree["trainer"] = dict.fromkeys(("train_steps", "steps_per_loop", "summary_interval", "validation_interval"), 1)
+    (tmp_path / "config.yaml").write_text(dump_yaml(tree))
+    assert detect.run(["detect", f"--config_file={tmp_path / 'config.yaml'}", f"--model_dir={model_dir}"]) == 0
+    written = (model_dir / "instances_validation.json").read_text()
+    assert {entry["id"] for entry in json.loads(written)["annotations"]} == set(range(1, len(prepared[1]) + 1))
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
+    assert (model_dir / "instances_validation.json").read_text() == written
+    assert json.loads((model_dir / "result.json").read_text())["images_annotated"] == 6
