@@ -40,9 +40,10 @@ def write(folder: str | Path, evaluation: coco_metrics.Evaluation, labels: Label
 
 
 def class_rows(evaluation: coco_metrics.Evaluation, labels: Labels) -> list[dict]:
-    """One row a category with the data set's own id, those without boxes last."""
+    """One row a category with the data set's own id, those without boxes last; AP to six decimals."""
     rows = [
-        {"id": labels.original_category(c.category_id), "class": c.name, "boxes": c.boxes, "ap": c.ap, "ap50": c.ap50}
+        {"id": labels.original_category(c.category_id), "class": c.name, "boxes": c.boxes}
+        | {name: None if ap is None else round(ap, 6) for name, ap in (("ap", c.ap), ("ap50", c.ap50))}
         for c in evaluation.classes
     ]
     return sorted(rows, key=lambda row: (row["ap"] is None, row["id"]))
