@@ -39,7 +39,7 @@ from dartsminus_tf.foundation.settings import layered, read_settings  # noqa: E4
 from detection.data import checks  # noqa: E402
 from detection.model import experiment  # noqa: E402
 from detection.model import optimizer as optimizer_lib  # noqa: E402
-from detection.run import training  # noqa: E402
+from detection.run import devices, training  # noqa: E402
 from detection.run.directory import DETECTOR  # noqa: E402
 
 _BACKBONE = "task.model.backbone"
@@ -193,7 +193,8 @@ def _trained(name: str, chosen: dict, output_dir: str) -> dict:
 def _train(chosen: dict, model_dir: str) -> None:
     params = experiment.build_experiment(chosen, model_dir)
     labels = checks.check_data(params, True, model_dir)
-    result = training.train(RunDirectory(model_dir, params.as_dict(), DETECTOR), params, labels, 0.3)
+    run = RunDirectory(model_dir, params.as_dict(), DETECTOR)
+    result = training.train(run, params, labels, devices.make_strategy(params), 0.3)
     print(
         json.dumps({key: result[key] for key in ("steps", "ap", "ap50", "parameters")} | {"peak_bytes": peak_bytes()})
     )

@@ -64,9 +64,9 @@ def _train(params, values: flags.FlagValues) -> int:
 
     run = RunDirectory(values.model_dir, params.as_dict(), directory.DETECTOR)
     labels = checks.check_data(params, True, values.model_dir)
-    devices.check_devices(params)
+    strategy = devices.make_strategy(params)
     params.lock()
-    result = training.train(run, params, labels, values.score_threshold, values.quiet)
+    result = training.train(run, params, labels, strategy, values.score_threshold, values.quiet)
     return _print_result(result, values, values.model_dir)
 
 
@@ -75,10 +75,12 @@ def _evaluate(params, values: flags.FlagValues, saved: dict) -> int:
     from detection.run import devices, training
 
     labels = checks.check_data(params, False, values.model_dir)
-    devices.check_devices(params)
+    strategy = devices.make_strategy(params)
     params.lock()
     output_dir = directory.evaluation_folder(params.task.annotation_file, saved, values.model_dir)
-    result = training.evaluate(params, values.model_dir, output_dir, labels, values.score_threshold, values.quiet)
+    result = training.evaluate(
+        params, values.model_dir, output_dir, labels, strategy, values.score_threshold, values.quiet
+    )
     return _print_result(result, values, output_dir)
 
 

@@ -5,17 +5,23 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
-from official.core import task_factory
 from official.modeling import optimization
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection.model import optimizer as optimizer_lib
-from detection.model import task as _task  # noqa: F401  registers the task for our config
+from detection.model.build import build_parts
 from detection.run import devices
 
 
-def note_saves(manager: tf.train.CheckpointManager, note: Callable[[str], None]) -> None:
-    """Has `note` called with "step N" after every checkpoint that `manager` writes, whoever asks it to."""
+def note_saves(manager: tf.train.CheckpointManager, restored: int, note: Callable[[str], None]) -> None:
+    """Has `note` called with "step N" for every checkpoint that `manager` writes, whoever asks it to.
+
+    Args:
+      manager: of the run's checkpoints.
+      restored: the step that was restored, 0 where none was.
+      note: takes the position.
+    """
+    if restored:
+        note(f"step {restored}")
     save = manager.save
 
     def save_and_note(*args, **kwargs) -> str | None:
@@ -40,11 +46,9 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     if path is None:
         raise UsageError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
     devices.set_precision(params)
-    task = task_factory.get_task(params.task)
-    model = task.build_model()
+    _, model, optimizer = build_parts(params)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     items: dict = {"model": model, "global_step": step}
-    optimizer = optimizer_lib.build_optimizer(params, task, model)
     averaged = isinstance(optimizer, optimization.ExponentialMovingAverage)
     if averaged:
         optimizer.shadow_copy(model)

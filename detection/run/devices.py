@@ -8,27 +8,22 @@ from official.modeling import performance
 from dartsminus_tf.foundation.errors import require
 
 
-def check_batches(params: cfg.ExperimentConfig, replicas: int) -> None:
-    """Checks that batches can be shared out among the devices.
+def make_strategy(params: cfg.ExperimentConfig) -> tf.distribute.Strategy:
+    """The devices that the config asks for, ready for its network; nothing is written.
 
     Raises:
-      UsageError: a batch size is no multiple of their number.
-    """
-    for name in ("train_data", "validation_data"):
-        size = getattr(params.task, name).global_batch_size
-        rule = f"task.{name}.global_batch_size must be a multiple of the {replicas} devices"
-        require(size % replicas == 0, rule, size)
-
-
-def check_devices(params: cfg.ExperimentConfig) -> None:
-    """Checks that the accelerators which the config asks for are there.
-
-    Raises:
-      UsageError: there are fewer.
+      UsageError: fewer accelerators than asked for, or batches that cannot be shared out among the devices.
     """
     present = len(tf.config.list_physical_devices("GPU"))
     rule = f"runtime.num_gpus must be at most {present}, the GPUs of this machine (0: distribution_strategy=one_device)"
     require(params.runtime.num_gpus <= present, rule, params.runtime.num_gpus)
+    set_precision(params)
+    strategy = _strategy(params.runtime)
+    for name in ("train_data", "validation_data"):
+        size, replicas = getattr(params.task, name).global_batch_size, strategy.num_replicas_in_sync
+        rule = f"task.{name}.global_batch_size must be a multiple of the {replicas} devices"
+        require(size % replicas == 0, rule, size)
+    return strategy
 
 
 def set_precision(params: cfg.ExperimentConfig) -> None:
@@ -36,7 +31,7 @@ def set_precision(params: cfg.ExperimentConfig) -> None:
     performance.set_mixed_precision_policy(params.runtime.mixed_precision_dtype)
 
 
-def make_strategy(runtime: cfg.RuntimeConfig) -> tf.distribute.Strategy:
+def _strategy(runtime: cfg.RuntimeConfig) -> tf.distribute.Strategy:
     """Model Garden's strategy of that name; without GPUs, `mirrored` takes all logical CPU devices."""
     if runtime.distribution_strategy == "mirrored" and not runtime.num_gpus:
         return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])

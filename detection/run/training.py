@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
-from official.core import task_factory, train_lib
+from official.core import train_lib
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_json
@@ -17,15 +18,19 @@ from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import RunDirectory, versions
 from dartsminus_tf.foundation.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
-from detection.model import optimizer as optimizer_lib
-from detection.model import task as _task  # noqa: F401  registers the task for our config
-from detection.run import checkpoints, devices, interruption
+from detection.model.build import build_parts
+from detection.run import checkpoints, interruption
 from detection.run.directory import DETECTOR
 from detection.run.reporter import Reporter
 
 
 def train(
-    run: RunDirectory, params: cfg.ExperimentConfig, labels: Labels, threshold: float, quiet: bool = False
+    run: RunDirectory,
+    params: cfg.ExperimentConfig,
+    labels: Labels,
+    strategy: tf.distribute.Strategy,
+    threshold: float,
+    quiet: bool = False,
 ) -> dict:
     """Trains and evaluates; writes `result.json`, tables and pictures into the run's directory.
 
@@ -33,6 +38,7 @@ def train(
       run: of `params`, not yet open; an interrupted run in it resumes from its latest checkpoint.
       params: checked config.
       labels: of the validation data.
+      strategy: see `devices.make_strategy`.
       threshold: least score of a drawn box, in [0, 1].
       quiet: print nothing.
 
@@ -46,7 +52,7 @@ def train(
     with run, StopRequest() as stop, quiet_stdout(quiet) as console:
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, run.path, labels, threshold, console)
-        result = _run(params, str(run.path), "train_and_eval", reporter, stop, run.status.note)
+        result = _run(params, str(run.path), strategy, reporter, stop, run.status.note)
         run.write_result(result)
     return result
 
@@ -56,6 +62,7 @@ def evaluate(
     model_dir: str,
     output_dir: str,
     labels: Labels,
+    strategy: tf.distribute.Strategy,
     threshold: float,
     quiet: bool = False,
 ) -> dict:
@@ -65,7 +72,7 @@ def evaluate(
       params: checked config.
       model_dir: the run directory, which is locked meanwhile.
       output_dir: where results go; `model_dir`, unless the data are other than the run's own.
-      labels, threshold, quiet: see `train`.
+      labels, strategy, threshold, quiet: see `train`.
 
     Returns:
       The result.
@@ -76,7 +83,7 @@ def evaluate(
     with RunLock(Path(model_dir)), StopRequest() as stop, quiet_stdout(quiet) as console:
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, Path(output_dir), labels, threshold, console)
-        result = _run(params, model_dir, "eval", reporter, stop)
+        result = _run(params, model_dir, strategy, reporter, stop)
         write_json(Path(output_dir) / "result.json", result)
     return result
 
@@ -92,22 +99,22 @@ def quiet_stdout(quiet: bool) -> Iterator[TextIO]:
 def _run(
     params: cfg.ExperimentConfig,
     model_dir: str,
-    mode: str,
+    strategy: tf.distribute.Strategy,
     reporter: Reporter,
     stop: StopRequest,
-    note: Callable[[str], None] = lambda position: None,
+    note: Callable[[str], None] | None = None,
 ) -> dict:
+    """A training, whose saved steps are noted, or without `note` an evaluation."""
     tf_keras.utils.set_random_seed(params.task.seed)
-    devices.set_precision(params)
     interruption.drop_broken_checkpoints(model_dir, reporter.say)
-    runner, task = _build_runner(params, model_dir, mode, reporter)
+    runner = _build_runner(params, model_dir, strategy, reporter, training=note is not None)
     runner.trainer.stop = stop
     start_step = int(runner.trainer.global_step.numpy())
     if start_step:
         reporter.say(f"from checkpoint at step {start_step}")
-        note(f"step {start_step}")
-    checkpoints.note_saves(runner.checkpoint_manager, note)
-    reporter.begin(runner.trainer.global_step, task)
+    if note is not None:
+        checkpoints.note_saves(runner.checkpoint_manager, start_step, note)
+    reporter.begin(runner.trainer.global_step, runner.trainer.task)
     _run_loop(runner)
     if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
         with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
@@ -127,32 +134,30 @@ def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
         ) from None
 
 
-def _build_runner(params: cfg.ExperimentConfig, model_dir: str, mode: str, reporter: Reporter) -> tuple:
-    strategy = devices.make_strategy(params.runtime)
-    devices.check_batches(params, strategy.num_replicas_in_sync)
+def _build_runner(
+    params: cfg.ExperimentConfig, model_dir: str, strategy: tf.distribute.Strategy, reporter: Reporter, training: bool
+) -> train_lib.OrbitExperimentRunner:
     reporter.say(f"building RetinaNet on {params.task.model.backbone.dartsminus.saved_model} ...")
     with strategy.scope():
-        task = task_factory.get_task(params.task, labels=reporter.labels, logging_dir=model_dir)
-        model = task.build_model()
-        optimizer = optimizer_lib.build_optimizer(params, task, model)
+        parts = build_parts(params, reporter.labels, model_dir)
         trainer = interruption.StoppableTrainer(
-            params, task, model=model, optimizer=optimizer, train=mode == "train_and_eval", evaluate=True
+            params, parts.task, model=parts.model, optimizer=parts.optimizer, train=training, evaluate=True
         )
     runner = train_lib.OrbitExperimentRunner(
         distribution_strategy=strategy,
-        task=task,
-        mode=mode,
+        task=parts.task,
+        mode="train_and_eval" if training else "eval",
         params=params,
         model_dir=model_dir,
         train_actions=[reporter.on_train],
         eval_actions=[reporter.on_evaluation],
-        save_summary=mode == "train_and_eval",
+        save_summary=training,
         trainer=trainer,
     )
-    if mode == "train_and_eval":
+    if training:
         manager, step = runner.checkpoint_manager, runner.trainer.global_step
         runner.trainer.save = lambda: manager.save(int(step.numpy()), check_interval=False)
-    return runner, task
+    return runner
 
 
 def _result(params: cfg.ExperimentConfig, runner: train_lib.OrbitExperimentRunner, reporter: Reporter) -> dict:

@@ -43,7 +43,7 @@ def moves(frozen_level=None, multiplier=1.0, freeze_batch_norm=True):
         "parser": {"aug_rand_hflip": False, "aug_scale_min": 1.0, "aug_scale_max": 1.0}})
     tf_keras.utils.set_random_seed(0)
     global strategy
-    strategy = strategy or devices.make_strategy(params.runtime)
+    strategy = strategy or devices.make_strategy(params)
     assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
         task = task_factory.get_task(params.task)
