@@ -34,9 +34,13 @@ from official.vision.modeling import factory  # noqa: E402
 from official.vision.modeling.backbones import factory as backbone_factory  # noqa: E402
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # noqa: E402
 
+from dartsminus_tf.foundation.run import RunDirectory  # noqa: E402
 from dartsminus_tf.foundation.settings import layered, read_settings  # noqa: E402
-from detection import experiment, training  # noqa: E402
-from detection import optimizer as optimizer_lib  # noqa: E402
+from detection.data import checks  # noqa: E402
+from detection.model import experiment  # noqa: E402
+from detection.model import optimizer as optimizer_lib  # noqa: E402
+from detection.run import devices, training  # noqa: E402
+from detection.run.directory import DETECTOR  # noqa: E402
 
 _BACKBONE = "task.model.backbone"
 
@@ -187,9 +191,10 @@ def _trained(name: str, chosen: dict, output_dir: str) -> dict:
 
 
 def _train(chosen: dict, model_dir: str) -> None:
-    params = experiment.build_experiment(chosen)
-    experiment.check_data(params, True, model_dir)
-    result = training.run(params, model_dir, "train_and_eval", model_dir, 0.3)
+    params = experiment.build_experiment(chosen, model_dir)
+    labels = checks.check_data(params, True, model_dir)
+    run = RunDirectory(model_dir, params.as_dict(), DETECTOR)
+    result = training.train(run, params, labels, devices.make_strategy(params), 0.3)
     print(
         json.dumps({key: result[key] for key in ("steps", "ap", "ap50", "parameters")} | {"peak_bytes": peak_bytes()})
     )

@@ -26,7 +26,8 @@ from dartsminus_tf.foundation.typed import dump_config, load_config
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.nasbench201.truth import ARCHITECTURE, COLUMNS, load_table
-from detection import coco_repair, manifest
+from detection.coco.repair import load_annotations, repair
+from detection.model import manifest
 
 QUICK, MANY = 40, 1500
 MEMORY = 600 * 2**20
@@ -175,7 +176,7 @@ def coco_case(data):
         path.write_bytes(
             data.draw(st.one_of(st.just(text), NASTY_TEXT.map(lossy))) if data.draw(st.booleans()) else text
         )
-        repaired, _ = coco_repair.repair(coco_repair.load_annotations(str(path)), str(folder))
+        repaired, _ = repair(load_annotations(str(path)), str(folder))
         for entry in repaired["images"]:
             assert os.path.normpath(entry["file_name"]).split(os.sep)[0] not in ("..", "")
 

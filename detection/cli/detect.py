@@ -2,21 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import stored_settings
-from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
-from detection import manifest
+from dartsminus_tf.foundation.run import RunDirectory
 from detection.cli.environment import prepare_environment
-from detection.run_directory import DETECTOR
+from detection.coco.annotations import Labels, read_labels
+from detection.run import directory
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
-_BACKBONE = "task.model.backbone"
-_WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -33,98 +29,99 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float("score_threshold", 0.3, "Least score of a drawn box, in [0, 1].", flag_values=values)
 
 
-def main(values: flags.FlagValues) -> None:
-    """Checks everything that needs no TensorFlow first, so that a typo costs no half minute."""
-    chosen, saved = _checked_settings(values)
-    from detection import experiment
+def main(values: flags.FlagValues) -> int:
+    """Checks everything that needs no TensorFlow first, so that a typo costs no half minute.
 
-    params = experiment.build_experiment(chosen)
+    Returns:
+      The exit code.
+    """
+    _check_flags(values)
     training = values.mode == "train_and_eval"
-    needs_data = values.mode != "export" and (values.mode != "predict" or values.input is None)
-    experiment.use_tfds_annotations(params, values.model_dir, write=False)
-    if saved is not None:
-        sections = () if training else _WHAT_A_CHECKPOINT_HOLDS
-        compared = _comparable(params.as_dict(), saved, training)
-        DETECTOR.require_same(saved, compared, Path(values.model_dir), sections)
-    if needs_data:
-        experiment.check_data(params, training, values.model_dir)
-    params.lock()
-    if values.mode == "predict":
-        _predict(params, values)
-    elif values.mode == "export":
-        _export(params, values)
-    else:
-        experiment.check_devices(params)
-        output_dir = values.model_dir if training else _evaluation_folder(params, saved, values.model_dir)
-        _train_or_evaluate(params, values, output_dir)
+    chosen, saved = directory.chosen_settings(values.model_dir, values.config_file, values.params_override, training)
+    from detection.model import experiment
+
+    params = experiment.build_experiment(chosen, values.model_dir)
+    if training:
+        return _train(params, values)
+    directory.require_checkpoint_of(params.as_dict(), saved, values.model_dir)
+    if values.mode == "eval":
+        return _evaluate(params, values, saved)
+    return _predict(params, values) if values.mode == "predict" else _export(params, values)
 
 
-def _evaluation_folder(params, saved: dict, model_dir: str) -> str:
-    """The run's own folder for its own validation data; data of other annotations must not overwrite its results."""
-    path = params.task.annotation_file
-    if path == saved["task"]["annotation_file"]:
-        return model_dir
-    return os.path.join(model_dir, f"eval_{Path(path).stem}")
-
-
-def _comparable(params: dict, saved: dict, training: bool) -> dict:
-    """In eval and predict the detection generator (thresholds, NMS) may differ from the training run's."""
-    if not training:
-        params["task"]["model"]["detection_generator"] = saved["task"]["model"]["detection_generator"]
-    return params
-
-
-def _checked_settings(values: flags.FlagValues) -> tuple[dict, dict | None]:
+def _check_flags(values: flags.FlagValues) -> None:
     if not values.model_dir:
         raise UsageError("--model_dir is required. Received: nothing")
     if not 0 <= values.score_threshold <= 1:
         raise UsageError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
     if values.input is not None and not os.path.exists(values.input):
         raise UsageError(f"--input must be an image or a folder of images. Received: {values.input!r}")
-    saved = stored_settings(Path(values.model_dir), DETECTOR)
-    if values.mode != "train_and_eval":
-        if saved is None or not (Path(values.model_dir) / "checkpoint").is_file():
-            raise UsageError(
-                f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {values.model_dir!r}"
-            )
-    elif not values.config_file:
-        raise UsageError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
-    chosen = read_settings(values.config_file, values.params_override)
-    key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
-    if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
-        frozen = lookup(saved, key)
-        chosen = layered(chosen, nested(key.split("."), frozen))
-    if not values.config_file:  # eval and predict go on with the run's own config
-        chosen = layered(saved, chosen)
-    if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
-        manifest.read_manifest(lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
-    return chosen, saved
 
 
-def _train_or_evaluate(params, values: flags.FlagValues, output_dir: str) -> None:
-    from detection import coco_metrics, training
+def _train(params, values: flags.FlagValues) -> int:
+    from detection.data import checks
+    from detection.run import devices, training
 
-    result = training.run(params, values.model_dir, values.mode, output_dir, values.score_threshold, values.quiet)
+    run = RunDirectory(values.model_dir, params.as_dict(), directory.DETECTOR)
+    labels = checks.check_data(params, True, values.model_dir)
+    strategy = devices.make_strategy(params)
+    params.lock()
+    result = training.train(run, params, labels, strategy, values.score_threshold, values.quiet)
+    return _print_result(result, values, values.model_dir)
+
+
+def _evaluate(params, values: flags.FlagValues, saved: dict) -> int:
+    from detection.data import checks
+    from detection.run import devices, training
+
+    labels = checks.check_data(params, False, values.model_dir)
+    strategy = devices.make_strategy(params)
+    params.lock()
+    output_dir = directory.evaluation_folder(params.task.annotation_file, saved, values.model_dir)
+    result = training.evaluate(
+        params, values.model_dir, output_dir, labels, strategy, values.score_threshold, values.quiet
+    )
+    return _print_result(result, values, output_dir)
+
+
+def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> int:
+    from detection.coco.metrics import metrics_line
+
     print(
-        f"{values.mode}: {coco_metrics.metrics_line(result)}  ({result['images_evaluated']} images, "
+        f"{values.mode}: {metrics_line(result)}  ({result['images_evaluated']} images, "
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
         f"{os.path.join(output_dir, 'result.json')}"
     )
+    return EXIT_DONE
 
 
-def _predict(params, values: flags.FlagValues) -> None:
-    from detection import prediction
+def _predict(params, values: flags.FlagValues) -> int:
+    from detection.data import checks
+    from detection.run import prediction
 
-    done = prediction.predict(params, values.model_dir, values.input, values.num_pictures, values.score_threshold)
-    unreadable = f", {done.unreadable} unreadable files left out" if done.unreadable else ""
+    own_data = values.input is None
+    labels = checks.check_data(params, False, values.model_dir) if own_data else _labels(params)
+    params.lock()
+    done = prediction.predict(
+        params, values.model_dir, labels, values.input, values.num_pictures, values.score_threshold
+    )
+    unreadable = f", {done.unreadable} unreadable files left out (named in unreadable.json)" if done.unreadable else ""
     rate = f", {done.images_per_second:.1f} images a second" if done.images_per_second else ""
     print(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
+    return EXIT_INPUTS_LEFT_OUT if done.unreadable else EXIT_DONE
 
 
-def _export(params, values: flags.FlagValues) -> None:
-    from detection import prediction
+def _export(params, values: flags.FlagValues) -> int:
+    from detection.run import serving
 
-    print(f"export: {prediction.export(params, values.model_dir, values.export_dir)}")
+    params.lock()
+    print(f"export: {serving.export(params, values.model_dir, _labels(params), values.export_dir)}")
+    return EXIT_DONE
+
+
+def _labels(params) -> Labels:
+    """What the run calls its categories; nothing where it has no annotations."""
+    return read_labels(params.task.annotation_file) if params.task.annotation_file else Labels()
 
 
 def run(argv: Sequence[str] | None = None) -> int:

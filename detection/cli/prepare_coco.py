@@ -1,12 +1,16 @@
 """`prepare_coco`: a COCO folder, or the embedded digit scenes, to TFRecords and evaluation annotations."""
 
+import contextlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
-from dartsminus_tf.foundation.command import run_command
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
+from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.progress import ProgressLine
+from dartsminus_tf.foundation.status import StatusFile
 from detection.cli.environment import prepare_environment
 
 _MODES = ("coco", "digit_scenes")
@@ -30,50 +34,62 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("seed", 0, "digit_scenes: seed.", flag_values=values)
 
 
-def main(values: flags.FlagValues) -> None:
-    """Prepares the split or the embedded set; see docs/detection.md."""
+def main(values: flags.FlagValues) -> int:
+    """Prepares the split or the embedded set, and returns the exit code; see docs/detection.md."""
     if not values.output_dir:
         raise UsageError("--output_dir is required. Received: nothing")
     if values.mode == "digit_scenes":
-        _prepare_digit_scenes(values)
-        return
+        return _prepare_digit_scenes(values)
     for name in ("image_dir", "annotations"):
         if not values[name].value:
             raise UsageError(f"--{name} is required in --mode=coco. Received: nothing")
     if not values.split_name or os.sep in values.split_name:
         raise UsageError(f"--split_name must be a plain name. Received: {values.split_name!r}")
-    _prepare(values, values.image_dir, values.annotations, values.split_name)
+    return _prepare(values, values.image_dir, values.annotations, values.split_name)
 
 
-def _prepare(values: flags.FlagValues, image_dir: str, annotations: str, split: str) -> None:
-    from detection import coco_records
+def _prepare(
+    values: flags.FlagValues, image_dir: str, annotations: str, split: str, begun: StatusFile | None = None
+) -> int:
+    from detection.data import records
 
-    stats = coco_records.prepare_split(
-        image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite, values.num_workers
+    stats = records.prepare_split(
+        image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite, values.num_workers, begun
     )
+    left_out = records.images_left_out(stats)
+    named = f", {left_out} images left out (named in stats_{split}.json)" if left_out else ""
     repairs = ", ".join(f"{name} {count}" for name, count in sorted(stats["repairs"].items())) or "none"
     print(
         f"{split}: {'already prepared, verified; ' if stats['skipped'] else ''}{stats['images']} images, "
         f"{stats['images_without_boxes']} without boxes, {stats['boxes']} boxes ({stats['crowd_boxes']} crowd), "
-        f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}; "
+        f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}{named}; "
         f"task.model.num_classes={stats['num_classes']}, annotations instances_{split}.json"
     )
+    return EXIT_INPUTS_LEFT_OUT if left_out else EXIT_DONE
 
 
-def _prepare_digit_scenes(values: flags.FlagValues) -> None:
-    from dartsminus_tf.foundation.progress import ProgressLine
-    from detection import digit_scenes
+def _prepare_digit_scenes(values: flags.FlagValues) -> int:
+    """All that can be refused is refused before the first scene is drawn."""
+    from detection.data import digit_scenes, records
 
+    records.require_counts(values.num_shards, values.num_workers)
     options = digit_scenes.SceneOptions(canvas=values.canvas)
-    for split, number in (("train", values.num_train), ("val", values.num_val)):
-        if number < 1:
-            raise UsageError(f"--num_{split} must be at least 1. Received: {number}")
-    for split, number in (("train", values.num_train), ("val", values.num_val)):
-        line = ProgressLine(f"{split}: drawing scenes", number)
-        image_dir, annotations = digit_scenes.write_split(
-            values.output_dir, split, number, values.seed, options, line.over, values.overwrite
-        )
-        _prepare(values, image_dir, annotations, split)
+    numbers = {"train": values.num_train, "val": values.num_val}
+    drawn = {}
+    for split, number in numbers.items():
+        require(number >= 1, f"--num_{split} must be at least 1", number)
+        asked = (values.output_dir, split, number, values.seed, options)
+        drawn[split] = not values.overwrite and digit_scenes.is_drawn(*asked)
+    codes = []
+    for split, number in numbers.items():
+        status = None if drawn[split] else StatusFile(Path(values.output_dir), split)
+        with status or contextlib.nullcontext():
+            line = ProgressLine(f"{split}: drawing scenes", number)
+            image_dir, annotations = digit_scenes.write_split(
+                values.output_dir, split, number, values.seed, options, line.over, values.overwrite
+            )
+            codes.append(_prepare(values, image_dir, annotations, split, status))
+    return max(codes)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

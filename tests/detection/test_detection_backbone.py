@@ -12,8 +12,8 @@ from official.vision.modeling import factory
 from official.vision.ops import preprocess_ops
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import backbone as backbone_lib
-from detection import configs, manifest
+from detection.model import backbone as backbone_lib
+from detection.model import manifest, recipe
 
 IMAGENET = {"mean": preprocess_ops.MEAN_NORM, "std": preprocess_ops.STDDEV_NORM}
 
@@ -133,7 +133,7 @@ def test_imagenet_normalisation_is_left_alone(tmp_path, images):
 
 
 def retinanet(path, l2=None, backbone_l2=None):
-    config = configs.RetinaNet(num_classes=3, input_size=[64, 64, 3], min_level=3, max_level=5)
+    config = recipe.RetinaNet(num_classes=3, input_size=[64, 64, 3], min_level=3, max_level=5)
     config.head.num_convs, config.head.num_filters, config.decoder.fpn.num_filters = 1, 8, 8
     config.backbone.dartsminus.saved_model = path
     config.backbone.dartsminus.l2_weight_decay = backbone_l2

@@ -14,9 +14,14 @@ from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_examples, coco_metrics, coco_records, draw, experiment, reporter, samples
-from detection import task as _task  # noqa: F401  registers the task
-from detection.labels import Labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels, read_labels
+from detection.data import checks, examples, samples
+from detection.data.records import prepare_split
+from detection.model import experiment
+from detection.model import task as _task  # noqa: F401  registers the task
+from detection.run import reporter
+from detection.show import draw
 
 COLOUR = (180, 90, 40)
 
@@ -38,7 +43,7 @@ def decoded(folder, split="val") -> dict[int, dict]:
 def test_grey_cmyk_and_palette_images_become_rgb(coco_folder, tmp_path):
     images, coco, write = coco_folder
     save_odd_images(images)
-    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    stats = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     assert stats["images"] == 3 and stats["repairs"] == {}
     records = decoded(tmp_path / "out")
     for number in (1, 2, 3):
@@ -54,7 +59,7 @@ def test_a_file_cut_short_or_of_noise_is_counted(coco_folder, tmp_path):
     whole = (images / "1.jpg").read_bytes()
     (images / "1.jpg").write_bytes(whole[: len(whole) // 2])
     (images / "2.jpg").write_bytes(b"\xff\xd8\xff" + bytes(range(256)) * 4)
-    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    stats = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     assert stats["repairs"] == {"image_unreadable": 2, "annotation_of_absent_image": 3}
     assert stats["images_without_boxes"] == 1 and stats["num_classes"] == 8  # ids 1 and 7: a gap stays a gap
     assert samples.read_image(images / "2.jpg") is None
@@ -77,14 +82,14 @@ def build(folder, saved_model, split="val", **data):
 def test_images_without_any_box_train(coco_folder, tmp_path, tiny_backbone):
     images, coco, write = coco_folder
     coco["annotations"] = []
-    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    stats = prepare_split(str(images), write(coco), str(tmp_path), "val")
     assert stats["images_without_boxes"] == 3 and stats["boxes"] == 0
     params, task = build(tmp_path, tiny_backbone)
     model = task.build_model()
     optimizer = task.create_optimizer(params.trainer.optimizer_config, params.runtime)
     batch = next(iter(task.build_inputs(params.task.train_data)))
     assert np.isfinite(float(task.train_step(batch, model, optimizer)["loss"]))
-    truth = coco_metrics.load_ground_truth(params.task.annotation_file)
+    truth = coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances)
     assert coco_metrics.evaluate(truth, [], [1, 2, 3]).metrics["ap"] is None
 
 
@@ -95,7 +100,7 @@ def test_more_boxes_than_max_num_instances(coco_folder, tmp_path, tiny_backbone)
         {"id": n + 1, "image_id": 1, "category_id": 7, "bbox": [8 * n, 3, 7, 9], "area": 63, "iscrowd": 0}
         for n in range(5)
     ]
-    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    stats = prepare_split(str(images), write(coco), str(tmp_path), "val")
     assert stats["most_boxes_in_an_image"] == 5
     params, task = build(tmp_path, tiny_backbone, parser={"max_num_instances": 2})
     _, labels = next(iter(task.build_inputs(params.task.train_data)))
@@ -106,14 +111,14 @@ def test_more_boxes_than_max_num_instances(coco_folder, tmp_path, tiny_backbone)
     assert sum(m.shape[0] for m in matched) >= 5  # at least the best anchor of each box
     _, labels = next(iter(task.build_inputs(params.task.validation_data)))
     assert labels["groundtruths"]["boxes"].shape == [1, 2, 4]
-    assert len(coco_metrics.load_ground_truth(params.task.annotation_file).anns) == 5
+    assert len(coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances).anns) == 5
 
 
 @pytest.fixture
 def damaged(coco_folder, tmp_path):
     """Three records, of which the second's image is noise."""
     images, coco, write = coco_folder
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path), "val")
+    prepare_split(str(images), write(coco), str(tmp_path), "val")
     path = next(tmp_path.glob("val-*.tfrecord"))
     records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset([str(path)])]
     records[1].features.feature["image/encoded"].bytes_list.value[0] = b"\xff\xd8\xff no image"
@@ -140,7 +145,7 @@ def test_pictures_and_predictions_do_without_a_damaged_record(damaged, tiny_back
 def test_a_validation_without_any_batch_is_an_error(damaged, tiny_backbone, tmp_path):
     """Batches of 8 that hold a damaged record each are all skipped; the result before must not stand for this one."""
     params, _ = build(damaged, tiny_backbone)
-    console = reporter.Reporter(params, str(tmp_path), Labels({}, {}, {}), 0.3, io.StringIO())
+    console = reporter.Reporter(params, tmp_path, Labels(), 0.3, io.StringIO())
     console.begin(tf.Variable(5), SimpleNamespace(coco_metric=SimpleNamespace(last=None)))
     with pytest.raises(UsageError, match="an image that can be read"):
         console.on_evaluation({})
@@ -149,43 +154,43 @@ def test_a_validation_without_any_batch_is_an_error(damaged, tiny_backbone, tmp_
 def test_a_shard_of_another_size_than_its_manifest_says_is_refused(damaged, tiny_backbone):
     params, _ = build(damaged, tiny_backbone)
     with pytest.raises(UsageError, match="missing or cut short"):
-        experiment.check_data(params, True, "unused")
+        checks.check_data(params, True, "unused")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"files": 3}', '{"files": {}, "category_names": {"x": "y"}}'])
 def test_a_damaged_manifest_is_refused(coco_folder, tmp_path, tiny_backbone, content):
     images, coco, write = coco_folder
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     params, _ = build(tmp_path / "out", tiny_backbone)
     (tmp_path / "out" / "stats_val.json").write_text(content)
     with pytest.raises(UsageError, match="manifest is damaged"):
-        experiment.check_data(params, True, "unused")
+        checks.check_data(params, True, "unused")
 
 
 def test_splits_must_agree_on_their_categories(coco_folder, tmp_path, tiny_backbone):
     """Each split of an exporter that lists used categories alone is renumbered from 1 in its own way."""
     images, coco, write = coco_folder
     coco["categories"] = [{"id": 1, "name": "dog"}, {"id": 7, "name": "cat"}]
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "train")
+    prepare_split(str(images), write(coco), str(tmp_path / "out"), "train")
     coco["categories"].reverse()
     coco["categories"][0]["name"] = "bird"
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     params, _ = build(tmp_path / "out", tiny_backbone)
-    experiment.check_data(params, True, "unused")
+    checks.check_data(params, True, "unused")
     params.task.train_data.input_path = str(tmp_path / "out" / "train-*")
     with pytest.raises(UsageError, match="split 'train' in .* must call category 7 'bird'.*Received: 'cat'"):
-        experiment.check_data(params, True, "unused")
+        checks.check_data(params, True, "unused")
 
 
 def test_a_file_that_holds_no_records_is_refused(damaged, tiny_backbone):
     params, _ = build(damaged, tiny_backbone)
     (damaged / "stats_val.json").unlink()  # as if the records were of another origin
-    experiment.check_data(params, True, "unused")
+    checks.check_data(params, True, "unused")
     path = next(damaged.glob("val-*.tfrecord"))
     for content in (b"text", b""):
         path.write_bytes(content)
         with pytest.raises(UsageError, match="must match TFRecords that prepare_coco wrote"):
-            experiment.check_data(params, True, "unused")
+            checks.check_data(params, True, "unused")
 
 
 @pytest.mark.parametrize("size, level", [([32, 32, 3], 7), ([0, 64, 3], 5), ([64, 64], 5), ([64, 64, 1], 5)])
@@ -206,15 +211,15 @@ def test_input_sizes_too_small_for_the_pyramid(tiny_backbone, size, level):
 
 
 def prepare_until_the_third_image(arguments) -> None:
-    real = coco_examples.make_example
+    real = examples.make_example
 
     def stops_at_the_third(image, *rest):
         if image["id"] == 3:
             raise KeyboardInterrupt
         return real(image, *rest)
 
-    with mock.patch.object(coco_examples, "make_example", stops_at_the_third), pytest.raises(KeyboardInterrupt):
-        coco_records.prepare_split(*arguments)
+    with mock.patch.object(examples, "make_example", stops_at_the_third), pytest.raises(KeyboardInterrupt):
+        prepare_split(*arguments)
 
 
 def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_path):
@@ -223,11 +228,11 @@ def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_p
     prepare_until_the_third_image(arguments)
     finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.tfrecord")}
     assert len(finished) == 2 and not (tmp_path / "out" / "stats_val.json").exists()
-    stats = coco_records.prepare_split(*arguments)
+    stats = prepare_split(*arguments)
     assert len(stats["files"]) == 4 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
     for name, time in finished.items():
         assert (tmp_path / "out" / name).stat().st_mtime_ns == time  # kept, not written again
-    assert not list((tmp_path / "out").glob(".*"))
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [".val.lock"]
 
 
 def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp_path):
@@ -238,7 +243,7 @@ def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp
     (images / "1.jpg").unlink()
     prepare_until_the_third_image(arguments)
     (images / "1.jpg").write_bytes(first)
-    coco_records.prepare_split(*arguments)
+    prepare_split(*arguments)
     files = [str(p) for p in (tmp_path / "out").glob("val-*.tfrecord")]
     assert len(list(tf.data.TFRecordDataset(files))) == 3 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
 
@@ -246,8 +251,8 @@ def test_an_interrupted_preparation_of_other_images_begins_anew(coco_folder, tmp
 def test_a_split_leaves_others_with_a_longer_name_alone(coco_folder, tmp_path):
     images, coco, write = coco_folder
     for split in ("val-mini", "val"):
-        coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), split)
-    assert coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val-mini")["skipped"]
+        prepare_split(str(images), write(coco), str(tmp_path / "out"), split)
+    assert prepare_split(str(images), write(coco), str(tmp_path / "out"), "val-mini")["skipped"]
 
 
 @pytest.mark.parametrize("stated, size", [((30, 40), (30, 40)), ((40, 30), (40, 30)), ((7, 7), (40, 30))])
@@ -260,7 +265,7 @@ def test_a_photograph_on_its_side_is_turned_if_its_annotations_are(coco_folder, 
     exif[ExifTags.Base.Orientation] = 6
     picture.save(images / "1.jpg", exif=exif, quality=95)
     coco["images"][0] |= dict(zip(("width", "height"), stated, strict=True))
-    repairs = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")["repairs"]
+    repairs = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")["repairs"]
     assert repairs.get("image_turned_upright", 0) == (stated == (30, 40))
     pixels = decoded(tmp_path / "out")[1]["image"].numpy()
     assert pixels.shape[:2] == size[::-1]
@@ -271,11 +276,11 @@ def test_a_photograph_on_its_side_is_turned_if_its_annotations_are(coco_folder, 
 def test_a_changed_byte_is_noticed(coco_folder, tmp_path):
     images, coco, write = coco_folder
     arguments = (str(images), write(coco), str(tmp_path / "out"), "val")
-    coco_records.prepare_split(*arguments)
+    prepare_split(*arguments)
     path = next((tmp_path / "out").glob("*.tfrecord"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(UsageError, match="another checksum"):
-        coco_records.prepare_split(*arguments)
+        prepare_split(*arguments)
     assert json.loads((tmp_path / "out" / "stats_val.json").read_text())["images"] == 3

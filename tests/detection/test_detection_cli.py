@@ -15,8 +15,8 @@ from PIL import Image
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.settings import lookup, read_settings
-from detection import experiment
 from detection.cli import detect, prepare_coco
+from detection.model import experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -59,6 +59,7 @@ def config(tmp_path, digit_records, tiny_backbone):
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--split_name=a/b"], "--split_name"),
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--num_shards=0"], "must be at least"),
         (["--output_dir={out}", "--mode=digit_scenes", "--num_val=0"], "--num_val must be at least 1"),
+        (["--output_dir={out}", "--mode=digit_scenes", "--num_shards=0"], "--num_shards must be at least 1"),
         (["--output_dir={out}", "--mode=digit_scenes", "--canvas=8"], "--canvas must be at least 64"),
         (["--output_dir={out}", "stray"], "must be --flag=value"),
     ],
@@ -156,11 +157,35 @@ def test_help_lists_the_flags(capsys):
     assert "--params_override" in capsys.readouterr().out
 
 
-def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_records):
+@pytest.fixture
+def parses(monkeypatch) -> list[dict]:
+    """Every instances JSON that is parsed from now on."""
+    found, real = [], json.loads
+
+    def counting(*args, **kwargs):
+        value = real(*args, **kwargs)
+        if isinstance(value, dict) and "annotations" in value:
+            found.append(value)
+        return value
+
+    monkeypatch.setattr(json, "loads", counting)  # json.load goes through it
+    return found
+
+
+def test_a_folder_of_something_else_is_no_run_directory(capsys, tmp_path, config):
+    (tmp_path / "holiday.txt").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    message = refused(capsys, detect.run, [f"--config_file={config}", f"--model_dir={tmp_path}"])
+    assert "must be a run directory, an empty one or a new one" in message
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_records, parses):
     """The life of a run: train, go on, evaluate, draw; and another config is kept out."""
     model_dir = tmp_path / "run"
     flags = ["detect", f"--config_file={config}", f"--model_dir={model_dir}"]
     assert detect.run(flags) == 0
+    assert len(parses) == 1
     output = capsys.readouterr().out
     assert "step 3/3" in output and output.strip().splitlines()[-1].startswith("train_and_eval: AP ")
     result = json.loads((model_dir / "result.json").read_text())
@@ -196,11 +221,13 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     changed = refused(capsys, detect.run, [*flags[1:], "--params_override=task.losses.l2_weight_decay=0.5"])
     assert "belongs to a run of another config" in changed and "l2_weight_decay" in changed
 
-    trained = json.loads((model_dir / "result.json").read_text())
+    trained, status = json.loads((model_dir / "result.json").read_text()), (model_dir / "status.json").read_text()
+    assert '"state": "finished"' in status and '"position": "step 4"' in status
+    parses.clear()
     found = json.loads((model_dir / "detections.json").read_text())
     assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
     evaluated = json.loads((model_dir / "result.json").read_text())
-    assert evaluated["steps"] == 4
+    assert evaluated["steps"] == 4 and len(parses) == 1
     assert evaluated["ap"] == pytest.approx(trained["ap"], abs=1e-6)
     same_detections(json.loads((model_dir / "detections.json").read_text()), found)
     for name in ("detections.png", "pr_curves.png", "per_class.csv", "per_class.md"):
@@ -220,9 +247,12 @@ def test_train_resume_evaluate_and_predict(capsys, tmp_path, config, digit_recor
     for number, picture in enumerate(sorted((digit_records / "images" / "val").glob("*.jpg"))[:2]):
         (pictures / f"{number}.jpg").write_bytes(picture.read_bytes())
     (pictures / "broken.jpg").write_bytes(b"no image")
-    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 0
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=predict", f"--input={pictures}"]) == 1
+    assert json.loads((model_dir / "predictions" / "unreadable.json").read_text()) == [str(pictures / "broken.jpg")]
     assert "2 images, 1 unreadable files left out" in capsys.readouterr().out
     assert (model_dir / "predictions" / "0.jpg.png").is_file()
+
+    assert (model_dir / "status.json").read_text() == status  # that of the training
 
     export_and_compare(capsys, model_dir, pictures / "0.jpg", found)
     on_training_images(model_dir, digit_records)
@@ -260,7 +290,7 @@ def export_and_compare(capsys, model_dir, picture, found) -> None:
     ][: int(outputs["num_detections"][1])]
     same_detections(served, [entry for entry in found if entry["image_id"] == 1])
     again = refused(capsys, detect.run, [f"--model_dir={model_dir}", "--mode=export"])
-    assert "has this version already" in again
+    assert "must be new or empty" in again
 
 
 def on_training_images(model_dir, records) -> None:
@@ -278,7 +308,7 @@ def on_training_images(model_dir, records) -> None:
 @pytest.mark.parametrize("name", sorted(p.name for p in (REPOSITORY / "configs").glob("detect_*.yaml")))
 def test_the_shipped_configs_are_valid(name, tiny_backbone):
     """Every key is known and every rule holds, once a backbone is there."""
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / name)], [f"task.model.backbone.dartsminus.saved_model={tiny_backbone}"]
@@ -288,7 +318,7 @@ def test_the_shipped_configs_are_valid(name, tiny_backbone):
 
 def test_the_coco_recipe_is_the_papers(tiny_backbone):
     """12 epochs of batch 16, learning rate 0.01 divided by ten after epochs 8 and 11."""
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / "detect_coco.yaml")],
@@ -308,7 +338,7 @@ def test_the_640_recipe_is_model_gardens(tiny_backbone):
     from official.core import exp_factory
     from official.vision.configs import retinanet  # noqa: F401  registers it
 
-    from detection import experiment
+    from detection.model import experiment
 
     chosen = read_settings(
         [str(REPOSITORY / "configs" / "detect_coco_640.yaml")],

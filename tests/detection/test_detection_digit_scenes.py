@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import digit_scenes
+from detection.data import digit_scenes
 
 OPTIONS = digit_scenes.SceneOptions(canvas=96)
 

@@ -21,8 +21,9 @@ from tiny_config import tiny_config
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from detection import experiment, optimizer, training
-from detection import task as _task
+from detection.model import experiment, optimizer
+from detection.model import task as _task
+from detection.run import devices
 
 
 strategy = None
@@ -42,7 +43,7 @@ def moves(frozen_level=None, multiplier=1.0, freeze_batch_norm=True):
         "parser": {"aug_rand_hflip": False, "aug_scale_min": 1.0, "aug_scale_max": 1.0}})
     tf_keras.utils.set_random_seed(0)
     global strategy
-    strategy = strategy or training._strategy(params.runtime)
+    strategy = strategy or devices.make_strategy(params)
     assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
         task = task_factory.get_task(params.task)

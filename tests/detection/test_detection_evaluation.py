@@ -13,9 +13,13 @@ from PIL import Image
 from pycocotools import coco, cocoeval
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_metrics, coco_records, configs, evaluator, experiment, report, serving, task
 from detection.cli import prepare_coco
-from detection.labels import Labels, read_labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels, labels_of, read_labels
+from detection.data.records import prepare_split
+from detection.model import evaluator, experiment, recipe, task
+from detection.run import serving
+from detection.show import report
 
 
 def build_task(folder, saved_model, num_classes, size):
@@ -67,7 +71,7 @@ def digits(digit_records, tiny_backbone):
 def test_the_task_of_our_config_is_ours(digits):
     params, built = digits
     assert isinstance(built, task.DartsMinusRetinaNetTask)
-    assert isinstance(params.task, configs.DartsMinusRetinaNetTask)
+    assert isinstance(params.task, recipe.DartsMinusRetinaNetTask)
 
 
 def test_ground_truth_scores_one(digits, capsys):
@@ -78,7 +82,7 @@ def test_ground_truth_scores_one(digits, capsys):
     evaluation = built.coco_metric.last
     assert evaluation.images == 4  # the last, partial batch counts too
     per_class = evaluation.per_class
-    annotations = experiment.read_annotations(params.task.annotation_file)["annotations"]
+    annotations = read_labels(params.task.annotation_file).instances["annotations"]
     present = {a["category_id"] - 1 for a in annotations}
     assert {int(name) for name, value in per_class.items() if value["ap"] is not None} == present
     assert all(per_class[str(digit)] == pytest.approx({"ap": 1.0, "ap50": 1.0}) for digit in present)
@@ -97,7 +101,7 @@ def coco_val(coco128, tiny_backbone, tmp_path_factory):
     """The 32 real validation images, prepared, with their task."""
     folder = tmp_path_factory.mktemp("coco_val")
     annotations = next((coco128 / "annotations").glob("*val*.json"))
-    coco_records.prepare_split(str(coco128 / "val2017"), str(annotations), str(folder), "val")
+    prepare_split(str(coco128 / "val2017"), str(annotations), str(folder), "val")
     return annotations, *build_task(folder, tiny_backbone, num_classes=91, size=128)
 
 
@@ -136,7 +140,9 @@ def test_our_numbers_are_pycocotools_by_hand(coco_val, capsys):
     by_hand.accumulate()
     by_hand.summarize()
     capsys.readouterr()
-    ours = coco_metrics.evaluate(coco_metrics.load_ground_truth(params.task.annotation_file), found, truth.getImgIds())
+    ours = coco_metrics.evaluate(
+        coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances), found, truth.getImgIds()
+    )
     assert 0.05 < ours.metrics["ap"] < 0.9
     for name, value in zip(coco_metrics.NAMES, by_hand.stats[:6], strict=True):
         assert ours.metrics[name] == pytest.approx(value, abs=1e-6), name
@@ -147,7 +153,7 @@ def test_our_numbers_are_pycocotools_by_hand(coco_val, capsys):
 def test_an_image_without_a_detection_counts_as_missed(coco_val):
     """Model Garden reads the images to evaluate off the detections; then an empty image would raise the AP."""
     annotations, params, _ = coco_val
-    truth = coco_metrics.load_ground_truth(params.task.annotation_file)
+    truth = coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances)
     perfect = [
         {key: a[key] for key in ("image_id", "category_id", "bbox")} | {"score": 0.9}
         for a in truth.dataset["annotations"]
@@ -178,7 +184,7 @@ def test_padding_of_the_output_is_no_detection():
 def test_boxes_survive_resizing_padding_and_encoding(coco_val):
     """Annotation -> reader -> anchor targets -> decoded -> original pixels, to half a pixel, for every matched box."""
     _, params, built = coco_val
-    truth = coco_metrics.load_ground_truth(params.task.annotation_file)
+    truth = coco_metrics.ground_truth(read_labels(params.task.annotation_file).instances)
     checked = 0
     for _, labels in built.build_inputs(params.task.validation_data):
         for row, image in enumerate(labels["groundtruths"]["source_id"].numpy()):
@@ -201,7 +207,7 @@ def test_a_rectangle_stays_where_its_box_is(tiny_backbone, digit_records):
     image = np.zeros((211, 333, 3), np.uint8)
     top, left, bottom, right = 60, 101, 160, 251
     image[top:bottom, left:right] = 255
-    pixels, info = serving.Detector(None, params, Labels({}, {}, {}))._scaled(tf.constant(image))
+    pixels, info = serving.Detector(None, params, Labels())._scaled(tf.constant(image))
     light = pixels.numpy()[..., 0] - pixels.numpy()[..., 0].min()
     light[int(np.ceil(211 * info.numpy()[2, 0])) :] = 0  # below the image is padding, which is grey
     rows, columns = light.sum(1), light.sum(0)
@@ -210,7 +216,7 @@ def test_a_rectangle_stays_where_its_box_is(tiny_backbone, digit_records):
     np.testing.assert_allclose(centre, expected, atol=0.5)
 
 
-def test_per_class_precision_by_hand(tmp_path):
+def test_per_class_precision_by_hand():
     """Two boxes of one class, one found: precision 1 up to recall 0.5, so AP is 51 of 101 recall points."""
     annotations = {
         "images": [{"id": 1, "width": 50, "height": 50, "file_name": "1.jpg"}],
@@ -220,9 +226,8 @@ def test_per_class_precision_by_hand(tmp_path):
             for n, box in ((1, [0, 0, 10, 10]), (2, [30, 30, 10, 10]))
         ],
     }
-    (tmp_path / "i.json").write_text(json.dumps(annotations))
     found = {"image_id": 1, "category_id": 11, "bbox": [0, 0, 10, 10.0], "score": 0.9}
-    evaluation = coco_metrics.evaluate(coco_metrics.load_ground_truth(str(tmp_path / "i.json")), [found], [1])
+    evaluation = coco_metrics.evaluate(coco_metrics.ground_truth(annotations), [found], [1])
     expected = pytest.approx(51 / 101, abs=1e-9)
     assert evaluation.per_class == {"a": {"ap": expected, "ap50": expected}, "b": {"ap": None, "ap50": None}}
     assert evaluation.metrics["aps"] == expected and evaluation.metrics["apl"] is None  # no large box in the set
@@ -238,18 +243,23 @@ def test_the_report_has_the_data_sets_own_ids(tmp_path):
             {"id": 1, "image_id": 9, "category_id": 2, "bbox": [0, 0, 10, 10], "area": 100, "iscrowd": 0},
         ],
     }
-    path = tmp_path / "i.json"
-    path.write_text(json.dumps(annotations))
     found = {"image_id": 9, "category_id": 2, "bbox": [0, 0, 10, 10.0], "score": 0.9}
-    evaluation = coco_metrics.evaluate(coco_metrics.load_ground_truth(str(path)), [found], [9])
-    report.write(tmp_path, evaluation, read_labels(str(path)), Image.new("RGB", (8, 8)))
+    evaluation = coco_metrics.evaluate(coco_metrics.ground_truth(annotations), [found], [9])
+    report.write(tmp_path, evaluation, labels_of(annotations), Image.new("RGB", (8, 8)))
     assert json.loads((tmp_path / "detections.json").read_text()) == [found | {"image_id": "left", "category_id": 5}]
     rows = list(csv.DictReader((tmp_path / "per_class.csv").read_text().splitlines()))
     assert rows == [
-        {"id": "5", "class": "b", "boxes": "1", "ap": "1.000000", "ap50": "1.000000"},
+        {"id": "5", "class": "b", "boxes": "1", "ap": "1.0", "ap50": "1.0"},
         {"id": "0", "class": "a", "boxes": "0", "ap": "", "ap50": ""},
     ]
-    assert "| 5 | b | 1 | 1.000 | 1.000 |" in (tmp_path / "per_class.md").read_text()
+    head, _, *table = (tmp_path / "per_class.md").read_text().splitlines()
+    assert head.endswith("(1 images)")
+    assert table == [
+        "| id | class | boxes | AP   | AP50 |",
+        "| -- | ----- | ----- | ---- | ---- |",
+        "| 5  | b     | 1     | 1.00 | 1.00 |",
+        "| 0  | a     | 0     | -    | -    |",
+    ]
     assert Image.open(tmp_path / "pr_curves.png").width > 800
 
 

@@ -9,9 +9,10 @@ from official.modeling import optimization
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import backbone as backbone_lib
-from detection import checkpoints, experiment, manifest, optimizer, stages
-from detection import task as _task  # noqa: F401  registers the task
+from detection.model import backbone as backbone_lib
+from detection.model import experiment, manifest, optimizer, stages
+from detection.model import task as _task  # noqa: F401  registers the task
+from detection.run import checkpoints, devices
 
 RATE = 0.2  # of the step that most tests take
 
@@ -46,7 +47,7 @@ class OneStep:
             }
         )
         tf_keras.utils.set_random_seed(0)
-        experiment.set_precision(self.params)
+        devices.set_precision(self.params)
         try:
             self.task = task_factory.get_task(self.params.task)
             self.model = self.task.build_model()

@@ -14,7 +14,7 @@ from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.lock import RunLock
-from detection import interruption
+from detection.run import interruption
 from tests.detection.conftest import REPOSITORY
 
 
@@ -95,7 +95,7 @@ def test_a_stop_and_a_kill_in_the_middle_of_a_loop_of_steps(tiny_backbone, digit
     assert process.wait() == 0
     stopped = int(tf.train.latest_checkpoint(str(model_dir)).rpartition("-")[2])
     assert 100 < stopped < 200, line
-    assert line.startswith(f"stopped at step {stopped}; saved") and "same command" in line
+    assert line.startswith(f"stopped at step {stopped}; saved") and "go on with: python" in line
 
     process = start(config, model_dir)
     for line in process.stdout:

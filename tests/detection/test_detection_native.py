@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from tiny_config import tiny_config
 
 import dartsminus_tf as dm
-from detection import experiment
+from detection.model import experiment
 
 
 @pytest.fixture(scope="module")

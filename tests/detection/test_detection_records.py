@@ -9,7 +9,7 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_records
+from detection.data.records import prepare_split
 
 
 def decoded(folder, split):
@@ -38,7 +38,7 @@ def check_against_annotations(folder, split):
 
 def test_round_trip_keeps_boxes_ids_and_crowds(coco_folder, tmp_path):
     images, coco, write = coco_folder
-    stats = coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val", num_shards=2)
+    stats = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val", num_shards=2)
     assert stats["images"] == 3 and stats["crowd_boxes"] == 1 and stats["num_classes"] == 8
     assert len(list((tmp_path / "out").glob("val-*-of-00002.tfrecord"))) == 2
     check_against_annotations(tmp_path / "out", "val")
@@ -46,7 +46,7 @@ def test_round_trip_keeps_boxes_ids_and_crowds(coco_folder, tmp_path):
 
 def test_real_coco_round_trip(coco128, tmp_path):
     annotations = next((coco128 / "annotations").glob("*val*.json"))
-    stats = coco_records.prepare_split(str(coco128 / "val2017"), str(annotations), str(tmp_path), "val")
+    stats = prepare_split(str(coco128 / "val2017"), str(annotations), str(tmp_path), "val")
     assert stats["images"] == 32 and stats["num_classes"] == 91 and stats["crowd_boxes"] > 0
     prepared = check_against_annotations(tmp_path, "val")
     source = json.loads(annotations.read_text())
@@ -55,7 +55,7 @@ def test_real_coco_round_trip(coco128, tmp_path):
 
 def test_an_image_without_boxes_decodes(coco_folder, tmp_path):
     images, coco, write = coco_folder
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     assert decoded(tmp_path / "out", "val")[3]["groundtruth_boxes"].shape == [0, 4]
 
 
@@ -64,7 +64,7 @@ def test_other_formats_are_stored_as_png(coco_folder, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (30, 40, 3), np.uint8)
     Image.fromarray(pixels).save(images / "3.bmp")
     coco["images"][2]["file_name"] = "3.bmp"
-    coco_records.prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
+    prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     np.testing.assert_array_equal(decoded(tmp_path / "out", "val")[3]["image"], pixels)
 
 
@@ -72,32 +72,32 @@ def test_second_run_verifies_and_writes_nothing(coco_folder, tmp_path):
     images, coco, write = coco_folder
     out = tmp_path / "out"
     arguments = (str(images), write(coco), str(out), "val")
-    assert not coco_records.prepare_split(*arguments)["skipped"]
+    assert not prepare_split(*arguments)["skipped"]
     before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
-    assert coco_records.prepare_split(*arguments)["skipped"]
+    assert prepare_split(*arguments)["skipped"]
     assert {p.name: p.stat().st_mtime_ns for p in out.iterdir()} == before
-    assert not list(out.glob(".*"))  # no temporary files stay
+    assert [path.name for path in out.glob(".*")] == [".val.lock"]  # no temporary files stay
 
 
 def test_damage_and_other_input_are_refused_until_overwritten(coco_folder, tmp_path):
     images, coco, write = coco_folder
     out = tmp_path / "out"
-    coco_records.prepare_split(str(images), write(coco), str(out), "val")
+    prepare_split(str(images), write(coco), str(out), "val")
     record = next(out.glob("*.tfrecord"))
     record.write_bytes(record.read_bytes()[:-5])
     with pytest.raises(UsageError, match="cut short"):
-        coco_records.prepare_split(str(images), write(coco), str(out), "val")
+        prepare_split(str(images), write(coco), str(out), "val")
     coco["annotations"].pop()
     with pytest.raises(UsageError, match="made from other input"):
-        coco_records.prepare_split(str(images), write(coco), str(out), "val")
-    stats = coco_records.prepare_split(str(images), write(coco), str(out), "val", overwrite=True)
+        prepare_split(str(images), write(coco), str(out), "val")
+    stats = prepare_split(str(images), write(coco), str(out), "val", overwrite=True)
     assert stats["boxes"] == 2
 
 
 def test_an_interrupted_split_is_written_anew(coco_folder, tmp_path):
     images, coco, write = coco_folder
     out = tmp_path / "out"
-    coco_records.prepare_split(str(images), write(coco), str(out), "val", num_shards=3)
+    prepare_split(str(images), write(coco), str(out), "val", num_shards=3)
     (out / "stats_val.json").unlink()
-    coco_records.prepare_split(str(images), write(coco), str(out), "val")
+    prepare_split(str(images), write(coco), str(out), "val")
     assert [p.name for p in out.glob("*.tfrecord")] == ["val-00000-of-00001.tfrecord"]

@@ -6,7 +6,7 @@ import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.settings import read_settings
-from detection.run_directory import DETECTOR
+from detection.run.directory import DETECTOR
 
 
 def test_later_files_and_overrides_win(tmp_path):

@@ -9,8 +9,12 @@ import tensorflow_datasets as tfds
 from official.core import task_factory
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import coco_metrics, evaluator, experiment, samples, tfds_coco
-from detection import task as _task  # noqa: F401  registers the task
+from dartsminus_tf.foundation.yaml_text import dump_yaml
+from detection.cli import detect
+from detection.coco import metrics as coco_metrics
+from detection.data import checks, samples, tfds_coco
+from detection.model import evaluator, experiment
+from detection.model import task as _task  # noqa: F401  registers the task
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +96,10 @@ def test_the_ids_are_cocos(prepared):
 
 def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     data_dir, annotations, _ = prepared
-    params = experiment.build_experiment(settings(tiny_backbone, data_dir))
-    written = experiment.check_data(params, True, str(tmp_path))
+    params = experiment.build_experiment(settings(tiny_backbone, data_dir), str(tmp_path))
+    labels = checks.check_data(params, True, str(tmp_path))
+    written = labels.instances
+    assert not list(tmp_path.iterdir())  # a check writes nothing
     assert params.task.annotation_file == str(tmp_path / "instances_validation.json")
     key = lambda a: (a["image_id"], a["category_id"], *np.round(a["bbox"], 0))  # noqa: E731
     assert sorted(a["category_id"] for a in written["annotations"]) == sorted(a["category_id"] for a in annotations)
@@ -102,7 +108,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
         assert ours["iscrowd"] == theirs["iscrowd"]
 
     task = task_factory.get_task(params.task)
-    counts = evaluator.RecordingEvaluator(params.task.annotation_file)
+    counts = evaluator.RecordingEvaluator(written)
     for _, labels in task.build_inputs(params.task.validation_data):
         truth = labels["groundtruths"]
         real = tf.cast(truth["classes"] > 0, tf.float32)
@@ -123,7 +129,7 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     assert batch[0].shape == [4, 64, 64, 3]
     first = next(samples.data_samples(params.task.validation_data))
     assert set(first.truth.classes) <= set(tfds_coco.CATEGORY_IDS)
-    assert coco_metrics.load_ground_truth(params.task.annotation_file).imgs[first.image_id]["width"]
+    assert coco_metrics.ground_truth(written).imgs[first.image_id]["width"]
 
 
 @pytest.mark.parametrize(
@@ -135,12 +141,25 @@ def test_reading_training_and_evaluating(prepared, tiny_backbone, tmp_path):
     ],
 )
 def test_what_is_not_there_is_refused_and_not_downloaded(prepared, tiny_backbone, tmp_path, changes, message):
-    params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes))
+    params = experiment.build_experiment(settings(tiny_backbone, prepared[0], **changes), str(tmp_path))
     with pytest.raises(UsageError, match=message):
-        experiment.check_data(params, True, str(tmp_path))
+        checks.check_data(params, True, str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_one_source_a_split(prepared, tiny_backbone):
     with pytest.raises(UsageError, match="input_path or tfds_name, not both"):
         experiment.build_experiment(settings(tiny_backbone, prepared[0], input_path="a*"))
+
+
+def test_a_run_keeps_the_annotations_that_it_evaluates_against(prepared, tiny_backbone, tmp_path):
+    tree, model_dir = settings(tiny_backbone, prepared[0]), tmp_path / "run"
+    tree["task"]["model"] |= {"decoder": {"fpn": {"num_filters": 8}}, "head": {"num_convs": 1, "num_filters": 8}}
+    tree["trainer"] = dict.fromkeys(("train_steps", "steps_per_loop", "summary_interval", "validation_interval"), 1)
+    (tmp_path / "config.yaml").write_text(dump_yaml(tree))
+    assert detect.run(["detect", f"--config_file={tmp_path / 'config.yaml'}", f"--model_dir={model_dir}"]) == 0
+    written = (model_dir / "instances_validation.json").read_text()
+    assert {entry["id"] for entry in json.loads(written)["annotations"]} == set(range(1, len(prepared[1]) + 1))
+    assert detect.run(["detect", f"--model_dir={model_dir}", "--mode=eval"]) == 0
+    assert (model_dir / "instances_validation.json").read_text() == written
+    assert json.loads((model_dir / "result.json").read_text())["images_annotated"] == 6

@@ -52,14 +52,17 @@ class Evaluation:
         return {entry.name: {"ap": entry.ap, "ap50": entry.ap50} for entry in self.classes}
 
 
-def load_ground_truth(annotation_file: str) -> coco.COCO:
-    """pycocotools' index of an instances JSON."""
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints while it loads
-        return coco.COCO(annotation_file)
+def ground_truth(instances: dict) -> coco.COCO:
+    """pycocotools' index of a parsed instances JSON, into whose annotations an evaluation writes `ignore`."""
+    index = coco.COCO()
+    index.dataset = instances
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints while it indexes
+        index.createIndex()
+    return index
 
 
 def evaluate(
-    ground_truth: coco.COCO, detections: list[dict], image_ids: Iterable[int], max_detections: int = 100
+    truth: coco.COCO, detections: list[dict], image_ids: Iterable[int], max_detections: int = 100
 ) -> Evaluation:
     """COCO's bounding-box evaluation.
 
@@ -67,7 +70,7 @@ def evaluate(
     over a slice of it, -1 entries (no such box) left out.
 
     Args:
-      ground_truth: see `load_ground_truth`.
+      truth: see `ground_truth`.
       detections: entries with `image_id`, `category_id`, `bbox` [x, y, width, height] in pixels, `score`.
       image_ids: the images to evaluate. An image without a detection counts all its boxes as missed, so
         the ids cannot be read off the detections.
@@ -77,11 +80,11 @@ def evaluate(
       UsageError: an image that the annotations do not know.
     """
     image_ids = sorted({int(image) for image in image_ids})
-    unknown = [image for image in image_ids if image not in ground_truth.imgs]
+    unknown = [image for image in image_ids if image not in truth.imgs]
     if unknown:
         raise UsageError(f"task.annotation_file knows all but {len(unknown)} images. Received: id {unknown[0]}")
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = cocoeval.COCOeval(ground_truth, _results(ground_truth, detections), iouType="bbox")
+        evaluation = cocoeval.COCOeval(truth, _results(truth, detections), iouType="bbox")
         evaluation.params.imgIds = image_ids
         evaluation.params.maxDets = [1, 10, max_detections]
         evaluation.evaluate()
@@ -94,24 +97,24 @@ def evaluate(
         "ap75": _mean(whole[_IOU_75]),
         **{name: _mean(precision[..., area]) for area, name in enumerate(("aps", "apm", "apl"), start=1)},
     }
-    classes = _class_results(ground_truth, evaluation.params.catIds, image_ids, whole)
+    classes = _class_results(truth, evaluation.params.catIds, image_ids, whole)
     return Evaluation(metrics, classes, whole, detections, len(image_ids))
 
 
-def _results(ground_truth: coco.COCO, detections: list[dict]) -> coco.COCO:
+def _results(truth: coco.COCO, detections: list[dict]) -> coco.COCO:
     if detections:
-        return ground_truth.loadRes(copy.deepcopy(detections))  # it writes into the entries
+        return truth.loadRes(copy.deepcopy(detections))  # it writes into the entries
     empty = coco.COCO()  # loadRes fails on an empty list
-    empty.dataset = {"images": list(ground_truth.imgs.values()), "categories": [], "annotations": []}
+    empty.dataset = {"images": list(truth.imgs.values()), "categories": [], "annotations": []}
     empty.createIndex()
     return empty
 
 
-def _class_results(ground_truth: coco.COCO, categories, image_ids, precision: np.ndarray) -> list[ClassResult]:
+def _class_results(truth: coco.COCO, categories, image_ids, precision: np.ndarray) -> list[ClassResult]:
     results = []
     for index, category in enumerate(categories):
-        name = str(ground_truth.cats[category].get("name", category))
-        boxes = len(ground_truth.getAnnIds(imgIds=image_ids, catIds=[category], iscrowd=False))
+        name = str(truth.cats[category].get("name", category))
+        boxes = len(truth.getAnnIds(imgIds=image_ids, catIds=[category], iscrowd=False))
         ap, ap50 = _mean(precision[:, :, index]), _mean(precision[_IOU_50, :, index])
         results.append(ClassResult(int(category), name, ap, ap50, boxes))
     return results

@@ -12,9 +12,10 @@ from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.tables import MetricsTable
-from detection import coco_metrics, report
-from detection import task as task_lib
-from detection.labels import Labels
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels
+from detection.model import task as task_lib
+from detection.show import report
 
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
 
@@ -24,15 +25,15 @@ class Reporter:
 
     Args:
       params: the run's config.
-      folder: where metrics.csv and `validation/` go.
+      folder: where everything goes.
       labels: of the evaluation data.
       threshold: least score of a drawn box.
       console: where lines go.
     """
 
-    def __init__(self, params: cfg.ExperimentConfig, folder: str, labels: Labels, threshold: float, console: TextIO):
-        self._params, self._folder = params, Path(folder)
-        self._labels, self._threshold, self._console = labels, threshold, console
+    def __init__(self, params: cfg.ExperimentConfig, folder: Path, labels: Labels, threshold: float, console: TextIO):
+        self._params, self._folder, self.labels = params, folder, labels
+        self._threshold, self._console = threshold, console
         self._metrics: MetricsTable | None = None
         self._train_steps = params.trainer.train_steps
         self._start = time.monotonic()
@@ -83,9 +84,13 @@ class Reporter:
         row = _losses(output) | metrics
         self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row)
         self.say(f"step {step}  validation: {coco_metrics.metrics_line(metrics)}")
-        self.sheet = report.validation_sheet(self._params, self.evaluation.detections, self._labels, self._threshold)
+        self.sheet = report.validation_sheet(self._params, self.evaluation.detections, self.labels, self._threshold)
         self._to_tensorboard(step)
         self._last = (step, self.seconds)
+
+    def write_report(self) -> None:
+        """Writes tables and pictures of the last evaluation."""
+        report.write(self._folder, self.evaluation, self.labels, self.sheet)
 
     def _to_tensorboard(self, step: int) -> None:
         folder = self._folder / self._params.trainer.validation_summary_subdir

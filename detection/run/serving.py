@@ -11,9 +11,10 @@ from official.vision.ops import preprocess_ops
 
 from dartsminus_tf.foundation.files import new_folder, write_json
 from dartsminus_tf.foundation.run import versions
-from detection import draw
-from detection.labels import Labels
-from detection.run_directory import DETECTOR
+from detection.coco.annotations import Labels
+from detection.coco.boxes import Boxes
+from detection.run import checkpoints
+from detection.run.directory import DETECTOR
 
 _ENCODED, _PIXELS = "serving_default", "image_tensor"
 _TOLERANCE = 1e-3  # of boxes in pixels and of scores, between the live and the reloaded detector
@@ -87,19 +88,46 @@ class Detector(tf.Module):
             "num_detections": tf.cast(outputs["num_detections"], tf.int32),
         }
 
-    def __call__(self, image: np.ndarray) -> draw.Boxes:
+    def __call__(self, image: np.ndarray) -> Boxes:
         """Detections of one `[H, W, 3]` uint8 image."""
         return as_boxes(self.detect_images(tf.constant(image[None], tf.uint8)))
 
 
-def as_boxes(outputs: Mapping[str, tf.Tensor], row: int = 0) -> draw.Boxes:
+def as_boxes(outputs: Mapping[str, tf.Tensor], row: int = 0) -> Boxes:
     """The real detections of one image of a batch."""
     count = int(outputs["num_detections"][row])
     keys = ("detection_boxes", "detection_classes", "detection_scores")
-    return draw.Boxes(*(outputs[key][row, :count].numpy() for key in keys))
+    return Boxes(*(outputs[key][row, :count].numpy() for key in keys))
 
 
-def export(detector: Detector, folder: str, description: dict) -> None:
+def latest_detector(params: cfg.ExperimentConfig, model_dir: str, labels: Labels) -> tuple[Detector, int]:
+    """A run's latest checkpoint as a detector, and its step."""
+    model, step = checkpoints.restored_model(params, model_dir)
+    return Detector(model, params, labels), step
+
+
+def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, export_dir: str | None) -> str:
+    """Writes a run's latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `save_detector`.
+
+    Returns:
+      The version's folder.
+    """
+    detector, step = latest_detector(params, model_dir, labels)
+    folder = Path(export_dir or Path(model_dir) / "export") / str(step)
+    description = {
+        "format": "dartsminus_tf.detector",
+        "format_version": 1,
+        "categories": {str(labels.original_category(number)): name for number, name in labels.names.items()},
+        "input_size": list(params.task.model.input_size),
+        "step": step,
+        "backbone": params.task.model.backbone.dartsminus.saved_model,
+        "source_run": str(model_dir),
+    }
+    save_detector(detector, folder, description)
+    return str(folder)
+
+
+def save_detector(detector: Detector, folder: Path, description: dict) -> None:
     """Writes a SavedModel in TensorFlow Serving's layout, and `detector.json` beside it.
 
     Signatures: `serving_default` takes `image_bytes` `[N]`, `image_tensor` takes `images` uint8 `[N, H, W, 3]`.
@@ -107,11 +135,11 @@ def export(detector: Detector, folder: str, description: dict) -> None:
 
     Args:
       detector: what to export.
-      folder: `.../<version>`, a number, as TensorFlow Serving wants it; must not exist.
+      folder: `.../<version>`, a number, as TensorFlow Serving wants it; new or empty.
       description: what `detector.json` holds besides versions.
 
     Raises:
-      UsageError: the folder exists.
+      UsageError: the folder holds something.
     """
     signatures = {
         _ENCODED: detector.detect_bytes.get_concrete_function(),

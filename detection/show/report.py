@@ -1,6 +1,5 @@
 """What a reader wants to see of an evaluation: per-class tables, precision-recall curves, images with boxes."""
 
-import csv
 import io
 from pathlib import Path
 
@@ -11,8 +10,12 @@ from official.core import config_definitions as cfg
 from PIL import Image
 
 from dartsminus_tf.foundation.files import replacing, write_atomically, write_json
-from detection import coco_metrics, draw, samples
-from detection.labels import Labels
+from dartsminus_tf.foundation.tables import markdown, write_csv
+from detection.coco import metrics as coco_metrics
+from detection.coco.annotations import Labels
+from detection.coco.boxes import Boxes
+from detection.data import samples
+from detection.show import draw
 
 _RECALL = np.linspace(0, 1, 101)  # COCO's recall points
 _THRESHOLDS = {0.5: 0, 0.75: 5, 0.9: 8}  # IoU threshold: its row of `precision`
@@ -27,39 +30,23 @@ def write(folder: str | Path, evaluation: coco_metrics.Evaluation, labels: Label
     folder = Path(folder)
     write_json(folder / "detections.json", labels.in_original_ids(evaluation.detections))
     rows = class_rows(evaluation, labels)
-    write_atomically(folder / "per_class.csv", _as_csv(rows))
-    write_atomically(folder / "per_class.md", _as_markdown(rows, evaluation))
+    write_csv(folder / "per_class.csv", rows)
+    head = f"{coco_metrics.metrics_line(evaluation.metrics)} ({evaluation.images} images)"
+    shown = [{coco_metrics.NAMES.get(key, key): value for key, value in row.items()} for row in rows]
+    write_atomically(folder / "per_class.md", f"{head}\n\n{markdown(shown)}")
     for name, picture in (("detections.png", sheet), ("pr_curves.png", precision_recall_chart(evaluation))):
         with replacing(folder / name) as temporary:
             picture.save(temporary)
 
 
 def class_rows(evaluation: coco_metrics.Evaluation, labels: Labels) -> list[dict]:
-    """One row a category with the data set's own id, those without boxes last."""
+    """One row a category with the data set's own id, those without boxes last; AP to six decimals."""
     rows = [
-        {"id": labels.original_category(c.category_id), "class": c.name, "boxes": c.boxes, "ap": c.ap, "ap50": c.ap50}
+        {"id": labels.original_category(c.category_id), "class": c.name, "boxes": c.boxes}
+        | {name: None if ap is None else round(ap, 6) for name, ap in (("ap", c.ap), ("ap50", c.ap50))}
         for c in evaluation.classes
     ]
     return sorted(rows, key=lambda row: (row["ap"] is None, row["id"]))
-
-
-def _as_csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        row | {key: "" if row[key] is None else f"{row[key]:.6f}" for key in ("ap", "ap50")} for row in rows
-    )
-    return text.getvalue()
-
-
-def _as_markdown(rows: list[dict], evaluation: coco_metrics.Evaluation) -> str:
-    lines = [f"{coco_metrics.metrics_line(evaluation.metrics)} ({evaluation.images} images)", ""]
-    lines += ["| id | class | boxes | AP | AP50 |", "|---:|---|---:|---:|---:|"]
-    for row in rows:
-        ap, ap50 = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("ap", "ap50"))
-        lines.append(f"| {row['id']} | {row['class']} | {row['boxes']} | {ap} | {ap50} |")
-    return "\n".join(lines) + "\n"
 
 
 def precision_recall_chart(evaluation: coco_metrics.Evaluation) -> Image.Image:
@@ -113,8 +100,8 @@ def validation_sheet(
     return draw.contact_sheet(pictures)
 
 
-def _as_boxes(entries: list[dict]) -> draw.Boxes:
+def _as_boxes(entries: list[dict]) -> Boxes:
     xywh = np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4)
     yxyx = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], axis=1)
     classes = np.array([entry["category_id"] for entry in entries], int)
-    return draw.Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))
+    return Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))

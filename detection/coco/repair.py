@@ -2,19 +2,15 @@
 
 import collections
 import concurrent.futures
-import io
 import json
-import struct
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
-
-from PIL import ExifTags, Image
+from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
+from detection.coco.pictures import is_there, size_or_fault
 
 _SECTIONS = ("images", "annotations", "categories")
 _LONGEST_NAME, _LARGEST_CATEGORY, _LARGEST_ID = 200, 10_000, 2**53
-_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def load_annotations(path: str) -> dict:
@@ -74,7 +70,7 @@ def repair(
 def _require_some_image(entries: list[dict], image_dir: str) -> None:
     """Fails at once, before every image is looked at, on what is nearly always a wrong folder."""
     names = (entry.get("file_name") for entry in entries)
-    if not any(isinstance(name, str) and _is_inside(name) and _is_file(Path(image_dir) / name) for name in names):
+    if not any(is_there(name, Path(image_dir)) for name in names):
         raise UsageError(f"--image_dir has none of the {len(entries)} images. Received: {image_dir!r}")
 
 
@@ -103,7 +99,7 @@ def _repair_images(entries, image_dir: Path, counts, progress, num_workers: int)
     kept, ids, numbers, files = [], {}, set(), set()
     next_free = max([_as_int(e.get("id")) or 0 for e in entries] + [0]) + 1
     with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
-        looks = pool.map(lambda entry: _size_or_fault(entry, image_dir), entries)
+        looks = pool.map(lambda entry: size_or_fault(entry, image_dir), entries)
         for entry, look in zip(progress(entries), looks, strict=True):
             original, name = entry.get("id"), entry.get("file_name")
             if isinstance(look, str):
@@ -125,48 +121,6 @@ def _repair_images(entries, image_dir: Path, counts, progress, num_workers: int)
                 image = {"id": number, "file_name": name, "width": size[0], "height": size[1]}
                 kept.append(image if number == original else image | {"original_id": original})
     return kept, ids
-
-
-def _size_or_fault(entry: dict, image_dir: Path) -> tuple[tuple[int, int], bool] | str:
-    """(width, height) of the image that an entry names and whether EXIF data turn it, or what is wrong with it."""
-    name = entry.get("file_name")
-    if not isinstance(name, str) or not isinstance(entry.get("id"), int | str):
-        return "image_malformed"
-    if not _is_inside(name):
-        return "image_outside_folder"
-    if not _is_file(image_dir / name):
-        return "image_missing"
-    stated = entry.get("width"), entry.get("height")
-    return _size_and_turn(image_dir / name, stated) or "image_unreadable"
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a file name stays in its folder by its own account; links in the folder are the user's affair."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
-
-
-def _size_and_turn(path: Path, stated: tuple) -> tuple[tuple[int, int], bool] | None:
-    """(width, height) of a picture that decodes to its end, else None; JPEG at 1/8 scale, for speed.
-
-    A photograph that its EXIF data turn by 90 degrees has the size shown, if that is what its entry states.
-    """
-    try:
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            size = picture.size
-            turned = stated == size[::-1] != size and picture.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
-            picture.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
-            picture.load()
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        return None
-    return (size[::-1] if turned else size), turned
 
 
 def _repair_annotations(entries, image_ids, category_ids, sizes, counts) -> list[dict]:

@@ -6,14 +6,16 @@ from official.core import task_factory
 from official.vision.modeling import retinanet_model
 from official.vision.tasks import retinanet
 
-from detection import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
-from detection import configs, tfds_coco
-from detection.evaluator import RecordingEvaluator
+from detection.coco.annotations import Labels, read_labels
+from detection.data import tfds_coco
+from detection.model import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
+from detection.model import recipe
+from detection.model.evaluator import RecordingEvaluator
 
 tfds_coco.register()
 
 
-@task_factory.register_task_cls(configs.DartsMinusRetinaNetTask)
+@task_factory.register_task_cls(recipe.DartsMinusRetinaNetTask)
 class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
     """RetinaNet's own training and evaluation steps; reading, evaluating and precision differ.
 
@@ -21,6 +23,17 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
     - `coco_metric` evaluates every image seen, and keeps the outcome.
     - Outputs of a network in half precision are float32 before losses and boxes are computed from them.
     """
+
+    def __init__(self, params: recipe.DartsMinusRetinaNetTask, labels: Labels | None = None, **kwargs):
+        """See the base class.
+
+        Args:
+          params: the task's config.
+          labels: of the validation data; where they are not given, the first evaluation reads `annotation_file`.
+          **kwargs: the base class's.
+        """
+        super().__init__(params, **kwargs)
+        self._labels = labels
 
     def build_model(self) -> tf_keras.Model:
         """RetinaNet; in half precision its head hands out float32, as coordinates need more than bfloat16's 8 bits."""
@@ -37,9 +50,8 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
         """Loss means; outside training also `self.coco_metric`."""
         metrics = super().build_metrics(training=True)
         if not training:
-            self.coco_metric = RecordingEvaluator(
-                self.task_config.annotation_file, self.task_config.max_num_eval_detections
-            )
+            labels = self._labels or read_labels(self.task_config.annotation_file)
+            self.coco_metric = RecordingEvaluator(labels.instances, self.task_config.max_num_eval_detections)
         return metrics
 
 

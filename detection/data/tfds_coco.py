@@ -4,6 +4,8 @@ TFDS numbers the 80 categories 0 to 79. Taken as they are, every person would be
 the ids that COCO's annotation files and tools use.
 """
 
+import os
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,7 +13,6 @@ from official.core import config_definitions as cfg
 from official.vision.dataloaders import tfds_detection_decoders
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
 
 NAMES = ("coco/2017", "coco/2014")
 _UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # of 1..90
@@ -70,8 +71,14 @@ def load(data: cfg.DataConfig) -> tf.data.Dataset:
     )
 
 
-def write_annotations(data: cfg.DataConfig, path: str) -> None:
-    """Writes the instances JSON of a prepared set, to evaluate against; pixels are not decoded."""
+def annotation_path(data: cfg.DataConfig, model_dir: str) -> str:
+    """Where a run keeps the annotations of its split."""
+    split = re.sub("[^0-9a-zA-Z]+", "_", data.tfds_split).strip("_")
+    return os.path.join(model_dir, f"instances_{split}.json")
+
+
+def make_annotations(data: cfg.DataConfig) -> dict:
+    """The instances JSON of a prepared set, to evaluate against; pixels are not decoded."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(data.tfds_name, data_dir=data.tfds_data_dir or None)
@@ -88,7 +95,7 @@ def write_annotations(data: cfg.DataConfig, path: str) -> None:
         coco["annotations"] += _annotations(example["objects"], image_id, height, width)
     for number, annotation in enumerate(coco["annotations"], start=1):
         annotation["id"] = number  # pycocotools reads id 0 as "unmatched"
-    write_json(path, coco)
+    return coco
 
 
 def _annotations(objects: dict, image_id: int, height: int, width: int) -> list[dict]:

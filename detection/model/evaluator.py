@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from detection import coco_metrics
+from detection.coco import metrics as coco_metrics
 
 Batch = dict[str, np.ndarray]
 _KEYS = ("source_id", "num_detections", "detection_boxes", "detection_classes", "detection_scores", "image_info")
@@ -18,14 +18,14 @@ class RecordingEvaluator:
     evaluate by that. Here only real detections count, and every image that was seen is evaluated.
 
     Args:
-      annotation_file: instances JSON.
+      instances: the parsed instances JSON, the truth.
       max_detections: best detections an image that count.
     """
 
     name = "coco_metric"
 
-    def __init__(self, annotation_file: str, max_detections: int = 100):
-        self._ground_truth = coco_metrics.load_ground_truth(annotation_file)
+    def __init__(self, instances: dict, max_detections: int = 100):
+        self._ground_truth = coco_metrics.ground_truth(instances)
         self._max_detections = max_detections
         self._batches: list[Batch] = []
         self.last: coco_metrics.Evaluation | None = None
@@ -38,7 +38,7 @@ class RecordingEvaluator:
         """Adds a batch, whose boxes are [ymin, xmin, ymax, xmax] in pixels of the network's input.
 
         Args:
-          groundtruths: not used; the annotation file is the truth, crowd boxes and all.
+          groundtruths: not used; the instances JSON is the truth, crowd boxes and all.
           predictions: `source_id` [N], `num_detections` [N], `detection_boxes` [N, K, 4], `detection_classes` and
             `detection_scores` [N, K], `image_info` [N, 4, 2]; of each a tuple where there are several replicas.
         """

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.foundation.files import write_json
 
 CATEGORIES = [{"id": digit + 1, "name": str(digit), "supercategory": "digit"} for digit in range(10)]
@@ -66,6 +66,34 @@ def split_pool(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(train), np.sort(val)
 
 
+def is_drawn(folder: str, split: str, num_scenes: int, seed: int, options: SceneOptions) -> bool:
+    """Whether `write_split` has finished this split.
+
+    Raises:
+      UsageError: scenes of other options are there.
+    """
+    _, annotations = _places(folder, split)
+    if not annotations.is_file():
+        return False
+    try:
+        found = json.loads(annotations.read_text(encoding="utf-8"))["info"]
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if found != _info(split, num_scenes, seed, options):
+        raise UsageError(
+            f"--output_dir holds other digit scenes; pass --overwrite or another folder. Received: {str(annotations)!r}"
+        )
+    return True
+
+
+def _places(folder: str, split: str) -> tuple[Path, Path]:
+    return Path(folder) / "images" / split, Path(folder) / "annotations" / f"instances_{split}.json"
+
+
+def _info(split: str, num_scenes: int, seed: int, options: SceneOptions) -> dict:
+    return {"seed": seed, "split": split, "num_scenes": num_scenes} | dataclasses.asdict(options)
+
+
 def write_split(
     folder: str,
     split: str,
@@ -86,17 +114,14 @@ def write_split(
     Returns:
       (image folder, annotation file).
     """
-    if num_scenes < 1:
-        raise UsageError(f"--num_{split} must be at least 1. Received: {num_scenes}")
-    image_dir = Path(folder) / "images" / split
-    annotations = Path(folder) / "annotations" / f"instances_{split}.json"
-    info = {"seed": seed, "split": split, "num_scenes": num_scenes} | dataclasses.asdict(options)
-    if annotations.is_file() and not overwrite:
-        _require_same(annotations, info)
+    require(num_scenes >= 1, f"--num_{split} must be at least 1", num_scenes)
+    image_dir, annotations = _places(folder, split)
+    if not overwrite and is_drawn(folder, split, num_scenes, seed, options):
         return str(image_dir), str(annotations)
     image_dir.mkdir(parents=True, exist_ok=True)
     pool, labels = load_digit_pool()
     indices = dict(zip(("train", "val"), split_pool(labels), strict=True))[split]
+    info = _info(split, num_scenes, seed, options)
     coco: dict = {"info": info, "categories": CATEGORIES, "images": [], "annotations": []}
     generator = np.random.default_rng([seed, 1 if split == "train" else 2])
     for number in progress(range(1, num_scenes + 1)):
@@ -108,17 +133,6 @@ def write_split(
             coco["annotations"].append(_entry(len(coco["annotations"]) + 1, number, box, labels[index], index))
     write_json(annotations, coco)
     return str(image_dir), str(annotations)
-
-
-def _require_same(annotations: Path, info: dict) -> None:
-    try:
-        found = json.loads(annotations.read_text(encoding="utf-8"))["info"]
-    except (ValueError, KeyError, TypeError):
-        found = None
-    if found != info:
-        raise UsageError(
-            f"--output_dir holds other digit scenes; pass --overwrite or another folder. Received: {str(annotations)!r}"
-        )
 
 
 def _entry(number: int, image_id: int, box: list[int], label: int, index: int) -> dict:

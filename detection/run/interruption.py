@@ -49,13 +49,25 @@ class StoppableTrainer(base_trainer.Trainer):
             self._stop_where_asked(path)
 
     def eval_begin(self):
-        """Saves what was trained since the last checkpoint, so that nothing is lost by a stop in the evaluation."""
+        """Called before an evaluation; what is saved has the statistics that are evaluated."""
+        self._average_statistics()
+        self._save_what_was_trained()
+        self._forget_the_evaluation_before()
+        super().eval_begin()
+
+    def _average_statistics(self) -> None:
+        """Devices have moved the batch norms' statistics each on its own."""
         if hasattr(self.model.backbone, "average_statistics"):  # not Model Garden's own backbones
             self.model.backbone.average_statistics()
-        self.task.coco_metric.last = None
+
+    def _save_what_was_trained(self) -> None:
+        """Nothing since the last checkpoint is lost by a stop in the evaluation."""
         if self.save is not None:
             self._saved = self.save()
-        super().eval_begin()
+
+    def _forget_the_evaluation_before(self) -> None:
+        """Its result does not stand for this one, where this one sees no image."""
+        self.task.coco_metric.last = None
 
     def eval_reduce(self, state=None, step_outputs=None):
         """Called after every step of an evaluation."""

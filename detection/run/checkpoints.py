@@ -1,15 +1,36 @@
-"""A trained RetinaNet out of a run's checkpoints."""
+"""A run's checkpoints: who is told of each, and the trained RetinaNet in the latest."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
-from official.core import task_factory
 from official.modeling import optimization
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import experiment
-from detection import optimizer as optimizer_lib
-from detection import task as _task  # noqa: F401  registers the task for our config
+from detection.model.build import build_parts
+from detection.run import devices
+
+
+def note_saves(manager: tf.train.CheckpointManager, restored: int, note: Callable[[str], None]) -> None:
+    """Has `note` called with "step N" for every checkpoint that `manager` writes, whoever asks it to.
+
+    Args:
+      manager: of the run's checkpoints.
+      restored: the step that was restored, 0 where none was.
+      note: takes the position.
+    """
+    if restored:
+        note(f"step {restored}")
+    save = manager.save
+
+    def save_and_note(*args, **kwargs) -> str | None:
+        path = save(*args, **kwargs)
+        if path is not None:
+            note(f"step {path.rpartition('-')[2]}")
+        return path
+
+    manager.save = save_and_note
 
 
 def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:
@@ -24,12 +45,10 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     path = tf.train.latest_checkpoint(model_dir)
     if path is None:
         raise UsageError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
-    experiment.set_precision(params)
-    task = task_factory.get_task(params.task)
-    model = task.build_model()
+    devices.set_precision(params)
+    _, model, optimizer = build_parts(params)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     items: dict = {"model": model, "global_step": step}
-    optimizer = optimizer_lib.build_optimizer(params, task, model)
     averaged = isinstance(optimizer, optimization.ExponentialMovingAverage)
     if averaged:
         optimizer.shadow_copy(model)

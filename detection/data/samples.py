@@ -11,7 +11,9 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import draw, experiment, tfds_coco
+from detection.coco.boxes import Boxes
+from detection.data import tfds_coco
+from detection.data.shards import input_patterns
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -23,7 +25,7 @@ class Sample:
     image: np.ndarray
     image_id: int
     name: str
-    truth: draw.Boxes | None = None
+    truth: Boxes | None = None
 
 
 def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sample]:
@@ -35,7 +37,7 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         decoder = tfds_coco.Decoder()
         dataset = tfds_coco.load(data)
     else:
-        patterns = experiment.input_patterns(data.input_path)
+        patterns = input_patterns(data.input_path)
         files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
         decoder = tf_example_decoder.TfExampleDecoder()
         dataset = tf.data.TFRecordDataset(files)
@@ -43,7 +45,7 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         image = record["image"].numpy()
         single = ~record["groundtruth_is_crowd"].numpy()
         yxyx = record["groundtruth_boxes"].numpy() * np.tile(image.shape[:2], 2)
-        truth = draw.Boxes(yxyx[single], record["groundtruth_classes"].numpy()[single])
+        truth = Boxes(yxyx[single], record["groundtruth_classes"].numpy()[single])
         number = int(record["source_id"].numpy())
         yield Sample(image, number, f"{number:012d}", truth)
 

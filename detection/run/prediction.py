@@ -1,4 +1,4 @@
-"""Predictions of a trained run: pictures, a COCO results file, and a detector for a server."""
+"""Predictions of a trained run: pictures and a COCO results file."""
 
 import dataclasses
 import time
@@ -9,8 +9,11 @@ from official.core import config_definitions as cfg
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import replacing, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from detection import checkpoints, draw, samples, serving
-from detection.labels import Labels, read_labels
+from detection.coco.annotations import Labels
+from detection.coco.boxes import Boxes
+from detection.data import samples
+from detection.run import serving
+from detection.show import draw
 
 
 @dataclasses.dataclass
@@ -24,15 +27,13 @@ class Prediction:
     images_per_second: float = 0.0
 
 
-def make_detector(params: cfg.ExperimentConfig, model_dir: str) -> tuple[serving.Detector, Labels, int]:
-    """The latest checkpoint as a detector, its labels, and its step."""
-    labels = read_labels(params.task.annotation_file)
-    model, step = checkpoints.restored_model(params, model_dir)
-    return serving.Detector(model, params, labels), labels, step
-
-
 def predict(
-    params: cfg.ExperimentConfig, model_dir: str, source: str | None, num_pictures: int, threshold: float
+    params: cfg.ExperimentConfig,
+    model_dir: str,
+    labels: Labels,
+    source: str | None,
+    num_pictures: int,
+    threshold: float,
 ) -> Prediction:
     """Runs the latest checkpoint on the validation set, or on `source` (an image or a folder of images).
 
@@ -44,11 +45,11 @@ def predict(
       UsageError: no image at `source`, or none that can be read.
     """
     files = None if source is None else samples.image_files(source)
-    (Path(model_dir) / "predictions" / "unreadable.json").unlink(missing_ok=True)
-    detect, labels, _ = make_detector(params, model_dir)
     done = Prediction(str(Path(model_dir) / "predictions"))
+    folder = Path(done.folder)
+    (folder / "unreadable.json").unlink(missing_ok=True)
+    detect, _ = serving.latest_detector(params, model_dir, labels)
     unreadable, results, seconds = [], [], 0.0
-    names = {labels.original_category(number): name for number, name in labels.names.items()}
     for file, sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
         if sample is None:
             unreadable.append(file)
@@ -57,16 +58,14 @@ def predict(
         boxes = detect(sample.image)
         seconds += time.monotonic() - start if done.images else 0.0
         done.images += 1
-        image_id = sample.image_id if files else labels.image_ids.get(sample.image_id, sample.image_id)
-        extra = {"file_name": sample.name} if files else {}
-        results += [{"image_id": image_id} | extra | entry for entry in _entries(boxes)]
+        results += _entries(boxes, _image_keys(sample, labels, from_files=files is not None))
         if done.images <= num_pictures:
-            _draw(Path(done.folder), sample, boxes.above(threshold), names, labels)
+            _draw(folder, sample, boxes.above(threshold), labels)
     if not done.images:
         raise UsageError(f"--input holds no readable image. Received: {source!r}")
-    write_json(Path(done.folder) / "results.json", results)
+    write_json(folder / "results.json", results)
     if unreadable:
-        write_json(Path(done.folder) / "unreadable.json", unreadable)
+        write_json(folder / "unreadable.json", unreadable)
     done.unreadable, done.detections = len(unreadable), len(results)
     done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
     return done
@@ -81,10 +80,17 @@ def _samples(params: cfg.ExperimentConfig, files: list[Path] | None):
             yield str(file), samples.file_sample(file, number)
 
 
-def _entries(boxes: draw.Boxes) -> list[dict]:
+def _image_keys(sample: samples.Sample, labels: Labels, from_files: bool) -> dict:
+    if from_files:
+        return {"image_id": sample.image_id, "file_name": sample.name}
+    return {"image_id": labels.image_ids.get(sample.image_id, sample.image_id)}
+
+
+def _entries(boxes: Boxes, image: dict) -> list[dict]:
     """COCO result entries of one image, `[x, y, w, h]` in pixels."""
     return [
-        {
+        image
+        | {
             "category_id": int(category),
             "bbox": [float(v) for v in (left, top, right - left, bottom - top)],
             "score": float(score),
@@ -93,31 +99,11 @@ def _entries(boxes: draw.Boxes) -> list[dict]:
     ]
 
 
-def _draw(folder: Path, sample: samples.Sample, boxes: draw.Boxes, names: dict[int, str], labels: Labels) -> None:
+def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, labels: Labels) -> None:
     truth = sample.truth
     if truth is not None:
-        truth = draw.Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
+        truth = Boxes(truth.yxyx, [labels.original_category(int(number)) for number in truth.classes])
+    names = {labels.original_category(number): name for number, name in labels.names.items()}
     picture = draw.side_by_side(sample.image, boxes, names, truth, sample.name)
     with replacing(folder / f"{sample.name}.png") as temporary:
         picture.save(temporary)
-
-
-def export(params: cfg.ExperimentConfig, model_dir: str, export_dir: str | None) -> str:
-    """Writes the latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `serving.export`.
-
-    Returns:
-      The version's folder.
-    """
-    detector, labels, step = make_detector(params, model_dir)
-    folder = Path(export_dir or Path(model_dir) / "export") / str(step)
-    description = {
-        "format": "dartsminus_tf.detector",
-        "format_version": 1,
-        "categories": {str(labels.original_category(number)): name for number, name in labels.names.items()},
-        "input_size": list(params.task.model.input_size),
-        "step": step,
-        "backbone": params.task.model.backbone.dartsminus.saved_model,
-        "source_run": str(model_dir),
-    }
-    serving.export(detector, str(folder), description)
-    return str(folder)

@@ -4,7 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
@@ -22,6 +22,13 @@ def split_of(name: str) -> str | None:
     """The split that a file of this name is a shard of; None for another file."""
     match = re.fullmatch(r"(.+)-\d+-of-\d+\.tfrecord", name)
     return match and match[1]
+
+
+def input_patterns(input_path: str | Sequence[str]) -> list[str]:
+    """File patterns of a DataConfig's `input_path`: a list, or text with commas."""
+    parts = input_path if isinstance(input_path, list | tuple) else [input_path]
+    patterns = [p.strip() for part in parts for p in str(part).split(",") if p.strip()]
+    return patterns or [""]
 
 
 def write_shards(

@@ -9,8 +9,8 @@ from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection import manifest as manifest_lib
-from detection import stages
+from detection.model import manifest as manifest_lib
+from detection.model import stages
 
 
 @dataclasses.dataclass(frozen=True)

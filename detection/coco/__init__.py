@@ -1,0 +1,1 @@
+"""COCO's format and score: annotations, boxes, repairs, metrics. No TensorFlow."""

@@ -1,0 +1,1 @@
+"""RetinaNet on an exported backbone: config, network, task, evaluator."""

@@ -1,0 +1,1 @@
+"""One detector's life: its directory, training, predictions, export."""

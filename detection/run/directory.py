@@ -1,0 +1,77 @@
+"""What a detector's run directory is, and which settings a call that names it means; no TensorFlow."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.run import RunKind, stored_settings
+from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
+from detection.model import manifest
+
+# A run may be made longer, or go on with other devices; anything else is another run.
+DETECTOR = RunKind(
+    file="params.yaml",
+    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus"),
+    bound=(),
+    seed="task.seed",
+    packages=("dartsminus_tf", "tensorflow", "tf_keras", "tf-models-official", "numpy", "pycocotools"),
+)
+_BACKBONE = "task.model.backbone"
+_WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
+
+
+def chosen_settings(
+    model_dir: str, files: Sequence[str], overrides: Sequence[str], training: bool
+) -> tuple[dict, dict | None]:
+    """What a call asks for, and what the run in `model_dir` was started with; None where there is none.
+
+    Args:
+      model_dir: the run directory.
+      files: config files, later ones win; without any, a call that does not train takes the run's own settings.
+      overrides: `key.subkey=value`, which win over files.
+      training: whether the run is to be started or gone on with.
+
+    Raises:
+      UsageError: nothing to train by, no trained run to use, unreadable settings, or no backbone.
+    """
+    saved = stored_settings(Path(model_dir), DETECTOR)
+    if training and not files:
+        raise UsageError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
+    if not training and (saved is None or not (Path(model_dir) / "checkpoint").is_file()):
+        raise UsageError(f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {model_dir!r}")
+    chosen = read_settings(files, overrides)
+    key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
+    if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
+        chosen = layered(chosen, nested(key.split("."), lookup(saved, key)))
+    if not files:
+        chosen = layered(saved, chosen)
+    if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
+        manifest.read_manifest(lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
+    return chosen, saved
+
+
+def require_checkpoint_of(params: dict, saved: dict, model_dir: str) -> None:
+    """Refuses settings with which the run's checkpoints mean something else.
+
+    The detection generator (thresholds, suppression) holds nothing of a checkpoint: it may differ.
+
+    Args:
+      params: the resolved settings of a call that does not train.
+      saved: the run's.
+      model_dir: the run directory.
+
+    Raises:
+      UsageError: naming the keys that differ.
+    """
+    key = "task.model.detection_generator"
+    compared = layered(params, nested(key.split("."), None))
+    before = layered(saved, nested(key.split("."), None))
+    DETECTOR.require_same(before, compared, Path(model_dir), _WHAT_A_CHECKPOINT_HOLDS)
+
+
+def evaluation_folder(annotation_file: str, saved: dict, model_dir: str) -> str:
+    """The run's own folder for its own validation data; data of other annotations must not overwrite its results."""
+    if annotation_file == saved["task"]["annotation_file"]:
+        return model_dir
+    return os.path.join(model_dir, f"eval_{Path(annotation_file).stem}")
