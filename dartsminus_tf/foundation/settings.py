@@ -1,25 +1,22 @@
-"""Nested settings out of YAML files and dotted overrides: `trainer.rate=0.1,sizes=[1,2]`."""
+"""Nested settings out of YAML files and overrides, laid over each other, looked up and compared."""
 
 import copy
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.overrides import Keys, parse_overrides
 from dartsminus_tf.foundation.yaml_text import parse_yaml
 
-MOST_LEVELS = 20
-_NEXT_KEY = re.compile(r"\s*[\w.]+\s*=")
-_OPENS_QUOTE = "=,[{: "  # a quote after one of these opens a text; elsewhere it is an apostrophe
 
-
-def read_settings(files: Iterable[str | Path], overrides: Iterable[str]) -> dict:
+def read_settings(files: Iterable[str | Path], overrides: Iterable[str], keys: Keys | None = None) -> dict:
     """The files laid over each other in their order, then the overrides.
 
     Args:
         files: YAML mappings.
-        overrides: `key.subkey=value`, several in one text if separated by commas; values are YAML.
+        overrides: `key.subkey=value`, see `overrides`.
+        keys: what is known of the keys.
 
     Raises:
         UsageError: where a file or an override cannot be read.
@@ -27,9 +24,8 @@ def read_settings(files: Iterable[str | Path], overrides: Iterable[str]) -> dict
     settings: dict = {}
     for file in files:
         merge(settings, read_mapping(file))
-    for text in overrides:
-        for override in _split(text):
-            merge(settings, _parse(override))
+    for names, value in parse_overrides(overrides, keys):
+        merge(settings, nested(names, value))
     return settings
 
 
@@ -94,30 +90,6 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
         return {name: leaf for key, entry in value.items() for name, leaf in _flat(entry, f"{prefix}{key}.").items()}
     return {prefix.rstrip("."): list(value) if isinstance(value, tuple) else value}
-
-
-def _split(text: str) -> list[str]:
-    """The parts of `a=1,b.c=[2,3]`: split at commas outside brackets and quotes that stand before another `key=`."""
-    parts, start, depth, quote = [], 0, 0, ""
-    for index, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"" and text[index - 1 : index] in _OPENS_QUOTE:
-            quote = char
-        elif char == "," and depth == 0 and _NEXT_KEY.match(text, index + 1):
-            parts.append(text[start:index])
-            start = index + 1
-        depth += 0 if quote else (char in "[{(") - (char in "]})")
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _parse(override: str) -> dict:
-    key, equals, text = override.partition("=")
-    names = [name.strip() for name in key.split(".")]
-    if not equals or not all(names) or len(names) > MOST_LEVELS:
-        raise UsageError(f"An override has the form key.subkey=value. Received: {override[:200]!r}")
-    return nested(names, _value(text, f"The value of override {key[:200]!r}"))
 
 
 def _value(text: str, what: str) -> Any:

@@ -3,11 +3,13 @@
 Unknown keys are refused, ranges and rules between fields are checked when a config is built.
 """
 
+import types
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.settings import read_settings
@@ -25,6 +27,20 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_from_text(cls, value, info: ValidationInfo):
+        """pydantic would read the text 1_0 as ten."""
+        kinds = _alternatives(cls.model_fields[info.field_name].annotation)
+        if isinstance(value, list | tuple):
+            members = (_alternatives(member) for kind in kinds for member in typing.get_args(kind))
+            kinds, values = set().union(*members), value
+        else:
+            values = [value]
+        if kinds & {int, float} and str not in kinds and any(isinstance(entry, str) for entry in values):
+            raise ValueError("Input should be a number, or numbers")
+        return value
+
 
 Config = TypeVar("Config", bound=Strict)
 
@@ -36,9 +52,58 @@ def load_config(kind: type[Config], files: Sequence[str | Path] = (), overrides:
         UsageError: on a missing or malformed file, a bad override, an unknown key, a wrong type or value.
     """
     try:
-        return kind.model_validate(read_settings(files, overrides))
+        return kind.model_validate(read_settings(files, overrides, ModelKeys(kind)))
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
+
+
+class ModelKeys:
+    """The keys of a config, for `overrides`: which there are, and which hold a text."""
+
+    def __init__(self, kind: type[BaseModel]):
+        self.kind = kind
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether there is such a key; below a mapping of any keys there are all."""
+        return bool(_types_at(self.kind, names))
+
+    def holds_text(self, names: Sequence[str]) -> bool:
+        """Whether its value is a text, or a text or nothing."""
+        return str in _types_at(self.kind, names)
+
+
+def _types_at(kind: type[BaseModel], names: Sequence[str]) -> set:
+    """The types that the value under `names` may have; none where there is no such key."""
+    found = {kind}
+    for name in names:
+        below = set()
+        for model in found:
+            if typing.get_origin(model) is dict:
+                below |= _alternatives(typing.get_args(model)[1])
+            elif isinstance(model, type) and issubclass(model, BaseModel):
+                field = _field(model, name)
+                below |= _alternatives(field.annotation) if field is not None else set()
+        found = below
+    return found
+
+
+def _field(model: type[BaseModel], name: str):
+    aliases = {alias: key for key, field in model.model_fields.items() for alias in _names_of(field)}
+    return model.model_fields.get(aliases.get(name, name))
+
+
+def _names_of(field) -> list[str]:
+    return list(getattr(field.validation_alias, "choices", []))
+
+
+def _alternatives(annotation) -> set:
+    """`annotation` without Annotated, and the members of a union."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _alternatives(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*map(_alternatives, typing.get_args(annotation)))
+    return {annotation}
 
 
 def dump_config(config: Strict) -> str:

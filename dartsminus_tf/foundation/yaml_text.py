@@ -10,27 +10,54 @@ MOST_CHARACTERS, MOST_LEVELS, LARGEST_INTEGER = 10**6, 50, 2**63
 _ERRORS = (yaml.YAMLError, RecursionError, ValueError, KeyError, AttributeError, TypeError, OverflowError)
 
 
+# The core schema of YAML 1.2 (chapter 10.3): in it 010 is ten, 1:30 and 1_0 are texts, and so are yes, no, on and off.
+_CORE = {
+    "null": (re.compile(r"~|null|Null|NULL|"), ("~", "n", "N", "")),
+    "bool": (re.compile(r"true|True|TRUE|false|False|FALSE"), tuple("tTfF")),
+    "int": (re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), tuple("-+0123456789")),
+    "float": (
+        re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+        tuple("-+.0123456789"),
+    ),
+}
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """SafeLoader without aliases: nested ones turn a few lines into gigabytes, and no config needs them."""
+    """SafeLoader of the core schema. Aliases are refused: nested ones turn a few lines into gigabytes, and no config
+    needs them; so is a key that stands twice in a mapping, where the first would be dropped without a word."""
+
+    yaml_implicit_resolvers: dict = {}
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("an alias (*name) is not accepted")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice!r} stands twice in a mapping")
+        return super().construct_mapping(node, deep)
+
+    def construct_integer(self, node) -> int:
+        text = self.construct_scalar(node)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
 
 class _PlainDumper(yaml.SafeDumper):
     """Writes what `_PlainLoader` reads."""
+
+    yaml_implicit_resolvers: dict = {}
 
     def ignore_aliases(self, data):
         return True
 
 
-# YAML 1.1 takes 1e-4, without a point, for text; users mean a number.
-for _kind in (_PlainLoader, _PlainDumper):
-    _kind.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-    )
+for _name, (_pattern, _first) in _CORE.items():
+    for _kind in (_PlainLoader, _PlainDumper):
+        _kind.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern.pattern})$"), list(_first))
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_integer)
 
 
 def parse_yaml(text: str) -> Any:
