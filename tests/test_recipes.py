@@ -1,5 +1,7 @@
 """The ImageNet recipes, cut down: they are read, the average of the weights and RMSprop follow their equations."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -106,3 +108,12 @@ def test_a_genotype_is_found_in_the_string_of_every_family():
     strings = ["k3e6,k3e6|k3e6,skip|k3e6|k3e6|k3e6|k3e6", "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
     for genotype in [published_genotype("cifar10_s0_best"), *map(dm.Genotype.from_string, strings)]:
         assert find_genotype(str(genotype)).genotype == genotype
+
+
+def test_a_genotype_is_read_from_regular_files_of_some_size_alone(tmp_path):
+    """/dev/zero has no end, and a FIFO waits for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large.json").write_text(" " * 1_000_001)
+    for path in ("/dev/zero", tmp_path / "fifo", tmp_path / "large.json"):
+        with pytest.raises(UsageError, match="regular one of at most"):
+            find_genotype(str(path))

@@ -15,6 +15,8 @@ from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
 
+LARGEST_FILE = 10**6  # bytes
+
 
 class Found(NamedTuple):
     """A genotype and the space that it was searched in, where that is known."""
@@ -65,20 +67,34 @@ def _find(text: str | dict) -> Found:
         return Found(spelled, None)
     if stripped in published():
         return Found(published_genotype(stripped), published()[stripped].get("space"))
+    return _read(stripped)
+
+
+def _read(text: str) -> Found:
+    """The genotype in a JSON file, or in a search's run directory."""
+    folder = None
     try:
-        path = Path(stripped)
+        path = Path(text)
         folder = path if path.is_dir() else None
-        content = (folder / "genotype.json" if folder else path).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        status = StatusFile(folder).read() if folder else None
-        if status is not None:
+        file = path / "genotype.json" if folder else path
+        if file.exists() and not (file.is_file() and file.stat().st_size <= LARGEST_FILE):
             raise UsageError(
-                f"The search is not finished ({status.brief}); it goes on with: {status.command}. Received: {folder}"
-            ) from None
-        raise UsageError(
-            "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
-            f"published are {', '.join(published())}. Received: {stripped[:120]!r}"
-        ) from None
+                f"A genotype's file is a regular one of at most {LARGEST_FILE} bytes. Received: {text[:120]!r}"
+            )
+        content = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, UsageError) else _not_found(text, folder) from None
     result = folder / "result.json" if folder else None
     space = stored_json(result).get("space") if result and result.exists() else None
     return Found(Genotype.from_json(content), space)
+
+
+def _not_found(text: str, folder: Path | None) -> UsageError:
+    status = StatusFile(folder).read() if folder else None
+    if status is not None:
+        where = f"it goes on with: {status.command}. Received: {folder}"
+        return UsageError(f"The search is not finished ({status.brief}); {where}")
+    return UsageError(
+        "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
+        f"published are {', '.join(published())}. Received: {text[:120]!r}"
+    )
