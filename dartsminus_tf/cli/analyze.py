@@ -9,6 +9,7 @@ from dartsminus_tf.analysis import modes
 from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
 from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.paths import define_paths
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -16,11 +17,8 @@ def define_flags(values: flags.FlagValues) -> None:
     define_run_flags(values, "runs/analysis")
     define_table_flag(values)
     flags.DEFINE_enum("mode", "alpha", list(modes.MODES), modes.describe(), flag_values=values)
-    flags.DEFINE_multi_string(
-        "run_dir",
-        [],
-        "The run directory of a search, or a directory that holds several; may be repeated.",
-        flag_values=values,
+    define_paths(
+        "run_dir", "The run directory of a search, or a directory that holds several; may be repeated.", values
     )
     flags.DEFINE_list("seeds", ["0"], "Seeds of the searches that an analysis runs.", flag_values=values)
 

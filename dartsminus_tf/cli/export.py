@@ -6,18 +6,14 @@ from pathlib import Path
 from absl import flags
 
 from dartsminus_tf.foundation.command import run_command
+from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.runtime import configure
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines this command's flags on `values`."""
-    flags.DEFINE_string("model_dir", "runs/train", "The run directory of a finished training.", flag_values=values)
-    flags.DEFINE_string(
-        "export_dir",
-        None,
-        "Where the SavedModel goes; by default `backbone` in the run directory.",
-        flag_values=values,
-    )
+    define_path("model_dir", "runs/train", "The run directory of a finished training.", values)
+    define_path("export_dir", None, "Where the SavedModel goes; by default `backbone` in the run directory.", values)
     flags.DEFINE_list("formats", [], "Further files beside the SavedModel: litert, onnx.", flag_values=values)
 
 

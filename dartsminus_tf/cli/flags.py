@@ -7,6 +7,7 @@ from absl import flags
 
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.runtime import configure
 from dartsminus_tf.spaces.families import FAMILIES
 
@@ -39,12 +40,8 @@ def parse_seeds(texts: Sequence[str]) -> list[int]:
 
 def define_table_flag(values: flags.FlagValues) -> None:
     """--accuracy_table, and the names that it had before."""
-    flags.DEFINE_string(
-        "accuracy_table",
-        None,
-        "True accuracies of a space's cells, such as NAS-Bench-201's: follow the search with them.",
-        flag_values=values,
-    )
+    text = "True accuracies of a space's cells, such as NAS-Bench-201's: follow the search with them."
+    define_path("accuracy_table", None, text, values)
     for family in FAMILIES.values():
         if "accuracy_table" in family.aliases:
             flags.DEFINE_alias(family.aliases["accuracy_table"], "accuracy_table", flag_values=values)

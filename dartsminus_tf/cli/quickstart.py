@@ -20,6 +20,7 @@ from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.paths import PathText
 from dartsminus_tf.foundation.run import RunDirectory, RunKind
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
@@ -40,7 +41,7 @@ class QuickstartConfig(Strict):
     search: SearchConfig
     train: TrainConfig
     scenes: dict[str, Annotated[int, Field(gt=0)]]
-    detection_config: str
+    detection_config: PathText
 
 
 class Quickstart:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dartsminus_tf.foundation.paths import PathText
 from dartsminus_tf.foundation.typed import OpenFraction, Positive, Rate, Strict
 
 
@@ -43,7 +44,7 @@ class DataConfig(Strict):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = "digits"
-    data_dir: str | None = None
+    data_dir: PathText | None = None
     download: bool = False
     image_size: Annotated[int, Field(ge=4, le=2048)] = 32
     center_crop: Annotated[float, Field(gt=0, le=1)] | None = None

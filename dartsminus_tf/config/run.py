@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
+from dartsminus_tf.foundation.paths import PathText
 from dartsminus_tf.foundation.typed import Fraction, Positive, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES
 
@@ -37,9 +38,7 @@ class RuntimeConfig(Strict):
     on_nonfinite: Literal["stop", "step_back"] = "stop"
     distribute: Literal["one_device", "mirrored", "multi_worker"] | None = None
     verbose: Literal["auto", 0, 1, 2] = "auto"
-    accuracy_table: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
-        None, validation_alias=AliasChoices("accuracy_table", *_OLD_NAMES)
-    )
+    accuracy_table: PathText | None = Field(None, validation_alias=AliasChoices("accuracy_table", *_OLD_NAMES))
 
     @model_validator(mode="after")
     def _check(self):

@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from dartsminus_tf.foundation.errors import WRITE_ERRORS, Stopped, UsageError
+from dartsminus_tf.foundation.paths import define_path, define_paths
 
 EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED = 0, 1, 2
 
@@ -25,14 +26,14 @@ Main = Callable[[flags.FlagValues], int | None]
 
 def define_run_flags(values: flags.FlagValues, default_model_dir: str | None) -> None:
     """--config_file, --params_override, --model_dir and --quiet."""
-    flags.DEFINE_multi_string("config_file", [], "YAML config; may be repeated, later files win.", flag_values=values)
+    define_paths("config_file", "YAML config; may be repeated, later files win.", values)
     flags.DEFINE_multi_string(
         "params_override",
         [],
         "key.subkey=value, separated by commas or repeated; wins over files.",
         flag_values=values,
     )
-    flags.DEFINE_string("model_dir", default_model_dir, "The run directory.", flag_values=values)
+    define_path("model_dir", default_model_dir, "The run directory.", values)
     flags.DEFINE_bool("quiet", False, "Print errors and the last line alone.", flag_values=values)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.paths import expanded
 from dartsminus_tf.foundation.run import stored_json
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
@@ -74,7 +75,7 @@ def _read(text: str) -> Found:
     """The genotype in a JSON file, or in a search's run directory."""
     folder = None
     try:
-        path = Path(text)
+        path = Path(expanded(text))
         folder = path if path.is_dir() else None
         file = path / "genotype.json" if folder else path
         if file.exists() and not (file.is_file() and file.stat().st_size <= LARGEST_FILE):

@@ -7,6 +7,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.run import RunDirectory
 from detection.cli.environment import prepare_environment
 from detection.coco.annotations import Labels, read_labels
@@ -19,12 +20,8 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines this command's flags on `values`."""
     define_run_flags(values, None)
     flags.DEFINE_enum("mode", "train_and_eval", _MODES, "What to do.", flag_values=values)
-    flags.DEFINE_string(
-        "input", None, "predict: an image or a folder instead of the validation set.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "export_dir", None, "export: where `<step>/` goes; `<model_dir>/export` by default.", flag_values=values
-    )
+    define_path("input", None, "predict: an image or a folder instead of the validation set.", values)
+    define_path("export_dir", None, "export: where `<step>/` goes; `<model_dir>/export` by default.", values)
     flags.DEFINE_integer("num_pictures", 16, "predict: images to draw.", flag_values=values)
     flags.DEFINE_float("score_threshold", 0.3, "Least score of a drawn box, in [0, 1].", flag_values=values)
 

@@ -9,6 +9,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
 from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.progress import ProgressLine
 from dartsminus_tf.foundation.status import StatusFile
 from detection.cli.environment import prepare_environment
@@ -19,9 +20,9 @@ _MODES = ("coco", "digit_scenes")
 def define_flags(values: flags.FlagValues) -> None:
     """Defines this command's flags on `values`."""
     flags.DEFINE_enum("mode", "coco", _MODES, "Your own COCO folder, or the embedded set.", flag_values=values)
-    flags.DEFINE_string("output_dir", None, "Where TFRecords and JSON files go.", flag_values=values)
-    flags.DEFINE_string("image_dir", None, "coco: folder of the images.", flag_values=values)
-    flags.DEFINE_string("annotations", None, "coco: instances JSON.", flag_values=values)
+    define_path("output_dir", None, "Where TFRecords and JSON files go.", values)
+    define_path("image_dir", None, "coco: folder of the images.", values)
+    define_path("annotations", None, "coco: instances JSON.", values)
     flags.DEFINE_string("split_name", "train", "coco: prefix of the files written.", flag_values=values)
     flags.DEFINE_integer("num_shards", 1, "TFRecord files a split.", flag_values=values)
     flags.DEFINE_integer(

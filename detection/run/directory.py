@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.paths import expanded
 from dartsminus_tf.foundation.run import RunKind, stored_settings
 from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
 from detection.model import manifest
@@ -18,7 +19,36 @@ DETECTOR = RunKind(
     packages=("dartsminus_tf", "tensorflow", "tf_keras", "tf-models-official", "numpy", "pycocotools"),
 )
 _BACKBONE = "task.model.backbone"
+PATHS = (
+    f"{_BACKBONE}.dartsminus.saved_model",
+    "task.annotation_file",
+    "task.init_checkpoint",
+    *(f"task.{data}.{key}" for data in ("train_data", "validation_data") for key in ("input_path", "tfds_data_dir")),
+)
 _WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
+
+
+class PathKeys:
+    """The keys that hold paths, for overrides; Model Garden's config says later which others there are."""
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Any key may be one of Model Garden's."""
+        return True
+
+    def holds_text(self, names: Sequence[str]) -> bool:
+        """Whether the key holds a path, or patterns of paths."""
+        return ".".join(names) in PATHS
+
+
+def with_expanded_paths(settings: dict) -> dict:
+    """`settings` with `~` and `$VAR` in the values that are paths replaced, see `foundation.paths`."""
+    for key in PATHS:
+        value = lookup(settings, key)
+        if isinstance(value, str):
+            settings = layered(settings, nested(key.split("."), ",".join(map(expanded, value.split(",")))))
+        elif isinstance(value, list | tuple):
+            settings = layered(settings, nested(key.split("."), [expanded(str(path)) for path in value]))
+    return settings
 
 
 def chosen_settings(
@@ -40,7 +70,7 @@ def chosen_settings(
         raise UsageError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
     if not training and (saved is None or not (Path(model_dir) / "checkpoint").is_file()):
         raise UsageError(f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {model_dir!r}")
-    chosen = read_settings(files, overrides)
+    chosen = with_expanded_paths(read_settings(files, overrides, PathKeys()))
     key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
     if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
         chosen = layered(chosen, nested(key.split("."), lookup(saved, key)))
