@@ -511,7 +511,8 @@ def test_a_result_that_came_before_the_kill_is_a_finish(tmp_path):
     path = tmp_path / "run"
     RunDirectory(path, CONFIG).open().close()
     with running(LOSES, path):
-        pass
+        StatusFile(path).settle()
+        assert StatusFile(path).read().state == "running"
     (path / "result.json").write_text('{"a": 1}')
     assert StatusFile(path).read().state == "lost"
     assert RunDirectory(path, CONFIG).finished() == {"a": 1}
@@ -588,6 +589,7 @@ def no_flags(values):
 )
 def test_exit_codes(error, code, out, err, monkeypatch, capsys):
     def main(values):
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
         if isinstance(error, BaseException):
             raise error
         return error
