@@ -18,8 +18,10 @@ from dartsminus_tf.data.sources import SOURCES, load_source, register_source
 from dartsminus_tf.foundation.entries import PLUGINS
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.ops import registry
 from dartsminus_tf.spaces import family_of, register_family
 from dartsminus_tf.spaces.build import network_from_config
+from dartsminus_tf.spaces.darts.space import _uniform
 from dartsminus_tf.spaces.families import FAMILIES, SPACES
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.train.runner import load_trained
@@ -30,6 +32,8 @@ TOY = EXAMPLES / "toy_family"
 TOY_LINES = 120  # of code and docstrings, in the whole folder
 TOY_PLUGINS = "toy_family.family,stripes"
 COMMANDS = ("search", "train", "export", "analyze", "quickstart")
+PAGE = ROOT / "docs" / "extending.md"
+SHOWN = ("toy_family/genotype.py", "toy_family/network.py", "toy_family/family.py", "stripes.py")
 MODES = ("alpha", "cell", "compare")
 
 STRIPES = "data.name=stripes,data.batch_size=16,data.train_limit=64,data.test_limit=32"
@@ -140,6 +144,43 @@ def test_the_toy_is_short_and_nobody_else_knows_it():
     sources = [*(ROOT / "dartsminus_tf").rglob("*.py"), *(ROOT / "tools").glob("*.py")]
     assert len(sources) > 100
     assert [file for file in sources if re.search(r"\b(toy|stripes)", file.read_text())] == []
+
+
+def blocks_of_the_page() -> dict[str, list[str]]:
+    """{heading: the Python blocks below it}"""
+    found = {}
+    for part in re.split(r"^#+ ", PAGE.read_text(), flags=re.M)[1:]:
+        found[part.splitlines()[0].strip("`")] = re.findall(r"^```python\n(.*?)^```$", part, flags=re.M | re.S)
+    return found
+
+
+@pytest.mark.parametrize("file", SHOWN)
+def test_the_page_shows_the_example(file):
+    shown, written = "".join(blocks_of_the_page()[f"examples/{file}"]), (EXAMPLES / file).read_text()
+    assert [line for line in shown.splitlines() if line] == [line for line in written.splitlines() if line]
+
+
+def test_the_page_shows_all_of_the_example():
+    written = {str(file.relative_to(EXAMPLES)) for file in TOY.glob("*") if file.is_file() and file.stat().st_size}
+    assert written | {"stripes.py"} == set(SHOWN)
+
+
+def test_the_page_names_files_that_are_there():
+    names = re.findall(r"`((?:\w+/)+\w+\.(?:py|json|md))`", PAGE.read_text())
+    assert len(names) > 30
+    assert [name for name in names if not any((root / name).is_file() for root in (ROOT, ROOT / "dartsminus_tf"))] == []
+    for link in re.findall(r"\]\(#([\w-]+)\)", PAGE.read_text()):
+        assert link in {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in blocks_of_the_page()}
+
+
+def test_the_operation_of_the_page():
+    (block,) = blocks_of_the_page()["An operation"]
+    with unchanged(registry._BUILDERS):
+        exec(block, {})
+        layer = registry.build_primitive("conv_3x3", 4, stride=2)
+        assert layer(tf.zeros([1, 7, 8, 4])).shape == (1, 4, 4, 4)
+        net = dm.build_supernet(_uniform("s5", "skip_connect", "conv_3x3"), channels=4, layers=3, num_classes=5)
+        assert net(tf.zeros([1, 16, 16, 3])).shape == (1, 5)
 
 
 def test_plugins_import_no_tensorflow():
