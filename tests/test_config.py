@@ -1,12 +1,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.cli.quickstart import QuickstartConfig
 from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import dump_config, load_config
+from dartsminus_tf.spaces.families import SPACES
 from tests.conftest import ROOT
 
 KINDS = {
@@ -35,6 +37,21 @@ def test_paper_settings_are_the_defaults_of_the_search():
     assert (config.weights.learning_rate, config.weights.min_learning_rate, config.weights.l2) == (0.025, 0.001, 3e-4)
     assert (config.alpha.learning_rate, config.alpha.beta_1, config.alpha.l2) == (3e-4, 0.5, 1e-3)
     assert config.weights.clip_norm == 5 and config.weights.momentum == 0.9 and not config.weights.nesterov
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_sizes_are_the_spaces_where_they_are_not_given(space):
+    config = load_config(SearchConfig, overrides=[f"space={space}"])
+    assert {"channels": config.channels, "layers": config.layers} == SPACES[space].defaults
+    assert load_config(SearchConfig, overrides=[f"space={space}", "layers=7"]).layers == 7
+    with pytest.raises(UsageError, match="channels"):
+        load_config(SearchConfig, overrides=[f"space={space}", "channels=null"])
+
+
+@pytest.mark.parametrize("space", [["s0"], {"s0": 1}, 5, None])
+def test_a_space_is_a_name(space):
+    with pytest.raises(ValidationError, match="space"):
+        SearchConfig.model_validate({"space": space})
 
 
 def test_files_and_overrides_win_in_order(tmp_path):

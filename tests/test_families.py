@@ -24,6 +24,7 @@ ASKED = {
     "skip_dropout": ("skip_dropout=0.3", {"skip_dropout": 0.3}),
     "progressive": ("progressive.stages=[{layers: 3, epochs: 20, num_candidates: 2}]", None),
     "flops": ("flops.target_mflops=300", None),
+    "rematerialize": ("rematerialize=true", {"rematerialize": True}),
     "precision": ("precision=mixed_bfloat16", None),
 }
 LACKS = {

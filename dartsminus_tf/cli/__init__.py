@@ -1,1 +1,11 @@
-"""Command lines. Their flags and configs are checked before TensorFlow is imported."""
+"""Command lines. Plugins come before the modules here, which read all records; one that cannot be ends the command."""
+
+import sys
+
+from dartsminus_tf.foundation.command import refuse
+from dartsminus_tf.foundation.errors import UsageError
+
+try:
+    import dartsminus_tf.spaces  # noqa: F401
+except UsageError as error:
+    sys.exit(refuse(str(error)))

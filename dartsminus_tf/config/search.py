@@ -1,13 +1,13 @@
 """The config of a search."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dartsminus_tf.config.data import DataConfig
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
 from dartsminus_tf.foundation.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
-from dartsminus_tf.spaces.families import family_of, get_space
+from dartsminus_tf.spaces.families import SPACES, family_of, get_space
 
 
 class BetaConfig(Strict):
@@ -101,7 +101,8 @@ class SearchConfig(Strict):
     """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits.
 
     Args:
-        layers: number of cells, cells of a stage, or searched layers, as the space's family counts.
+        channels, layers: width of the first cells' states, or of the stem; number of cells, cells of a stage, or
+            searched layers, as the space's family counts. By default the space's.
         alpha_start_epoch: epochs at the start (of each stage, if progressive) in which alpha does not move: 10 in
             P-DARTS, 15 in PC-DARTS.
         auxiliary: the auxiliary operation of DARTS-: the skip, or a 1x1 convolution that starts as the identity.
@@ -143,6 +144,13 @@ class SearchConfig(Strict):
     alpha_fraction: OpenFraction = 0.5
     validate_every: Positive = 1
     sync_batch_norm: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_sizes(cls, given: Any) -> Any:
+        """`channels` and `layers` are the space's where they are not given."""
+        name = given.get("space") if isinstance(given, dict) else None
+        return {**SPACES[name].defaults, **given} if isinstance(name, str) and name in SPACES else given
 
     @field_validator("space")
     @classmethod

@@ -54,7 +54,7 @@ def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Se
         values = parse_flags(sys.argv if argv is None else argv, define)
         return (main(values) if values is not None else None) or EXIT_DONE
     except UsageError as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     except Stopped as stop:
         print(f"{stop}; go on with: {this_command()}", flush=True)
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Se
     except OSError as error:
         if error.errno not in WRITE_ERRORS:
             raise
-        return _refuse(f"cannot write ({error.strerror}). Received: {error.filename!r}")
+        return refuse(f"cannot write ({error.strerror}). Received: {error.filename!r}")
     return EXIT_DONE
 
 
@@ -107,6 +107,7 @@ def _quieten() -> None:
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
 
 
-def _refuse(message: str) -> int:
+def refuse(message: str) -> int:
+    """Print why a command does not run; returns the exit code."""
     print(f"error: {message}", file=sys.stderr)
     return EXIT_REFUSED

@@ -1,10 +1,9 @@
 """All families of spaces, one line each, and how their spaces are found.
 
 A family from elsewhere registers itself by `register_family` in a module that the environment variable
-DARTSMINUS_PLUGINS names (several with commas between): every command imports it (docs/extending.md).
+DARTSMINUS_PLUGINS names (several with commas between): `dartsminus_tf.spaces` imports it (docs/extending.md).
 """
 
-from dartsminus_tf.foundation.entries import import_plugins
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.family import DARTS
 from dartsminus_tf.spaces.family import Family
@@ -55,4 +54,3 @@ def family_of(what: Space | Genotype | str) -> Family:
 
 for _family in (DARTS, NASBENCH201, MOBILENET):
     register_family(_family)
-import_plugins()

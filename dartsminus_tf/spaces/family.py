@@ -24,6 +24,7 @@ FEATURES: dict[str, tuple[str, tuple]] = {
     "skip_dropout": ("skip_dropout", (0.0,)),
     "progressive": ("progressive", (None,)),
     "flops": ("flops", (None,)),
+    "rematerialize": ("rematerialize", (False,)),
     "precision": ("precision", ("float32",)),
 }
 

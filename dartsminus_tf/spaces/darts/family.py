@@ -11,7 +11,9 @@ DARTS = Family(
     genotype=CellGenotype,
     supernet="supernet:Supernet",
     network="network:build_network",
-    features=frozenset({"conv1", "partial_channels", "edge_normalization", "skip_dropout", "progressive"}),
+    features=frozenset(
+        {"conv1", "partial_channels", "edge_normalization", "skip_dropout", "progressive", "rematerialize"}
+    ),
     channel_multiple=CHANNEL_MULTIPLE,
     torch_slots="torch_names:slots",
     derive_capped="derive:derive_capped",

@@ -27,7 +27,7 @@ MOBILENET = Family(
     genotype=MobileGenotype,
     supernet="supernet:MobileSupernet",
     network="network:build_network",
-    features=frozenset({"flops", "precision"}),
+    features=frozenset({"flops", "precision", "rematerialize"}),
     section="mobile",
     options=MobileConfig,
 )
