@@ -128,6 +128,18 @@ def test_hessian_against_single_second_derivatives(restored):
         variable.assign(value)
 
 
+@pytest.mark.parametrize("lost", [[0], [1], [0, 1]])
+def test_a_lost_alpha_moves_no_curve(runs, tmp_path, lost):
+    shutil.copytree(runs / "darts-" / "seed_0", tmp_path / "run")
+    for epoch in lost:
+        (tmp_path / "run" / "alphas" / f"epoch_{epoch:04d}.npz").unlink()
+    if lost == [1]:  # the last: of the epochs that are left none is missing
+        assert len(SearchHistory(tmp_path / "run", "x").alphas["cell"]) == 1
+    else:
+        with pytest.raises(UsageError, match="lost alpha of an epoch. Received: no .*epoch_0000.npz"):
+            _ = SearchHistory(tmp_path / "run", "x").alphas
+
+
 def test_spectra_of_every_checkpoint(runs):
     analyse("hessian", runs, runs / "darts" / "seed_0", overrides=["batches=2"])
     table = rows_of(runs / "hessian.csv")

@@ -78,7 +78,11 @@ class SearchHistory:
     def alphas(self) -> dict[str, np.ndarray]:
         """{kind of cell: alpha [epochs, edges, candidates]}."""
         found = (_EPOCH.fullmatch(path.name) for path in (self.path / "alphas").iterdir())
-        loaded = [load_alphas(self.path, epoch) for epoch in sorted(int(match[1]) for match in found if match)]
+        epochs = {int(match[1]) for match in found if match}
+        missing = sorted(set(range(max(epochs, default=0) + 1)) - epochs)
+        if missing:
+            raise UsageError(f"The run has lost alpha of an epoch. Received: no {alpha_file(self.path, missing[0])}")
+        loaded = [load_alphas(self.path, epoch) for epoch in sorted(epochs)]
         return {kind: np.stack([arrays[kind] for arrays in loaded]) for kind in loaded[0]}
 
     @cached_property
