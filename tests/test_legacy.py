@@ -54,4 +54,6 @@ def test_a_backbone_loads_and_a_finished_training_exports_to_the_same(tmp_path):
     call(ROOT, tmp_path, ["export", "--model_dir=train_cell", "--export_dir=again"])
     assert_same(backbone_outputs(tmp_path / "again"), expected)
     before, now = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("backbone", "again"))
+    # Then the key held the family; the runs of then do not say which of its spaces they were about.
+    assert (before.pop("space"), now["family"], now["space"]) == ("darts", "darts", None)
     assert unequal(before | {"versions": {}}, now, 1e-6) == []
