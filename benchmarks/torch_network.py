@@ -84,8 +84,8 @@ class Network(nn.Module):
 
 def published(name):
     """A published genotype as a dict, read without TensorFlow: its memory is not the peer's."""
-    zoo = Path(__file__).resolve().parents[1] / "dartsminus_tf" / "zoo" / "genotypes.json"
-    return json.loads(zoo.read_text(encoding="utf-8"))[name]["genotype"]
+    file = Path(__file__).resolve().parents[1] / "dartsminus_tf" / "spaces" / "darts" / "published.json"
+    return json.loads(file.read_text(encoding="utf-8"))[name]["genotype"]
 
 
 class Training:

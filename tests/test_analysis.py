@@ -136,7 +136,7 @@ def test_a_lost_alpha_moves_no_curve(runs, tmp_path, lost):
     if lost == [1]:  # the last: of the epochs that are left none is missing
         assert len(SearchHistory(tmp_path / "run", "x").alphas["cell"]) == 1
     else:
-        with pytest.raises(UsageError, match="lost alpha of an epoch. Received: no .*epoch_0000.npz"):
+        with pytest.raises(UsageError, match="lost alpha of epoch 0 .*epoch_0000.npz"):
             _ = SearchHistory(tmp_path / "run", "x").alphas
 
 

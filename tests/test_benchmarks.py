@@ -1,16 +1,15 @@
 """The PyTorch peers of the benchmarks are the networks that they claim to be."""
 
-import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from dartsminus_tf.spaces import find
+
 ROOT = Path(__file__).resolve().parents[1]
 pytest.importorskip("torch", reason="the peers need the [bench] extra")
 sys.path.insert(0, str(ROOT / "benchmarks"))
-
-ZOO = json.loads((ROOT / "dartsminus_tf" / "zoo" / "genotypes.json").read_text(encoding="utf-8"))
 
 
 def parameters(module) -> int:
@@ -21,8 +20,10 @@ def test_the_derived_peer_has_the_published_number_of_parameters():
     from torch_network import Network, published
 
     name = "cifar10_s0_best"
+    entry = find.published()[name]
+    assert published(name) == entry["genotype"]
     network = Network(published(name), 36, 20)
-    without, with_head = ZOO[name]["cifar10_C36_L20"]
+    without, with_head = entry["cifar10_C36_L20"]
     assert parameters(network) == with_head
     assert with_head - parameters(network.auxiliary) == without
 

@@ -1,7 +1,9 @@
 """The records of the families: entries that load, features and channels that are refused early, and old names."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +15,7 @@ from dartsminus_tf.foundation.command import define_run_flags, parse_flags
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.typed import dump_config, load_config
-from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of
+from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, register_family
 from dartsminus_tf.spaces.family import FEATURES
 
 # Feature: an override that asks for it, and the option of `build_supernet` that does (None: of searches alone).
@@ -153,3 +155,39 @@ def test_quickstart_ends_with_the_table_of_any_space(text, row):
     terms = {"genotype: cell output": "skip_connect(input) + nor_conv_1x1(node 2)"}.get(row, "ir_k7_e6(layer 5)")
     assert next(line for line in lines if line.startswith(row)).endswith(f"  {terms}")
     assert family_of(genotype).name in ("nasbench201", "mobilenet")
+
+
+def test_a_table_may_have_its_old_name_in_a_file_and_its_new_one_in_an_override(tmp_path):
+    (tmp_path / "config.yaml").write_text("space: nasbench201\nruntime: {nasbench201_table: old.csv, seed: 3}\n")
+    for name in ("accuracy_table", "nasbench201_table"):
+        config = load_config(SearchConfig, [tmp_path / "config.yaml"], [f"runtime.{name}=new.csv"])
+        assert (config.runtime.accuracy_table, config.runtime.seed) == ("new.csv", 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"features": frozenset({"rematerialise"})}, "features of family darts are of .*Received: 'rematerialise'"),
+        ({"derive_capped": None}, "progressive and derive_capped go together"),
+        ({"section": "own"}, "section and options go together"),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        replace(FAMILIES["darts"], **wrong)
+
+
+def test_a_family_with_a_section_comes_before_the_configs():
+    late = replace(FAMILIES["mobilenet"], name="late", spaces=())
+    with pytest.raises(UsageError, match="come before dartsminus_tf.config"):
+        register_family(late)
+    assert "late" not in FAMILIES
+
+
+def test_space_and_family_mean_two_things(tmp_path):
+    network = dm.build_network(dm.published_genotype("cifar10_s3_best"), channels=2, layers=3, stem="imagenet")
+    network.build((1, 64, 64, 3))
+    for space in ("s3", None):
+        path = dm.export_backbone(network, tmp_path / f"of_{space}", space=space)
+        manifest = json.loads((path / "manifest.json").read_text())
+        assert (manifest["space"], manifest["family"], manifest["format_version"]) == (space, "darts", 1)

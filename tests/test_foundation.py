@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shlex
 import signal
 import subprocess
@@ -137,11 +138,12 @@ def test_the_slower_of_two_writers_of_a_folder_is_refused(tmp_path, monkeypatch)
 
 def test_leftovers_of_dead_processes_are_swept(tmp_path, dead):
     gone = [f".{dead}.tmp.a.csv", f".{dead}.tmp.export", f".{os.getpid()}.tmp.b.csv", f".{10**30}.tmp.c"]
-    stay = [f".{os.getppid()}.tmp.a.csv", ".lock", "a.tmp.b", f".x{dead}.tmp.a"]
+    gone += [f".seeds.csv.{dead}.tmp", f".{dead}@{re.sub('[^-a-zA-Z0-9_]', '_', platform.node())}.tmp.d"]  # old, new
+    stay = [f".{os.getppid()}.tmp.a.csv", ".lock", "a.tmp.b", f".x{dead}.tmp.a", f".{dead}@elsewhere.tmp.a"]
     for name in [*gone, *stay]:
         (tmp_path / name).mkdir() if name.endswith("export") else (tmp_path / name).touch()
     (tmp_path / gone[1] / "inside").touch()
-    assert [files.is_leftover(tmp_path / name) for name in (*gone, *stay)] == [True] * 5 + [False] * 3
+    assert [files.is_leftover(tmp_path / name) for name in (*gone, *stay)] == [True] * 7 + [False] * 3 + [True]
     files.sweep(tmp_path)
     assert names(tmp_path) == sorted(stay)
 
@@ -584,7 +586,7 @@ def no_flags(values):
         (UsageError("bad"), 2, "", "error: bad\n"),
         (Stopped("stopped at step 3"), 0, "stopped at step 3; go on with: tool --a=1\n", ""),
         (KeyboardInterrupt(), 0, "\nstopped; go on from what is saved with: tool --a=1\n", ""),
-        (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot write (full). Received: 'x/y'\n"),
+        (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot read or write (full). Received: 'x/y'\n"),
     ],
 )
 def test_exit_codes(error, code, out, err, monkeypatch, capsys):

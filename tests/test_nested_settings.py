@@ -94,7 +94,7 @@ def test_what_may_be_meant_in_two_ways_is_refused_with_the_form_that_is_not(text
         ("data.data_dir=~/pictures", {"data": {"data_dir": "~/pictures"}}),
         ("data.data_dir=null", {"data": {"data_dir": None}}),
         ("data.data_dir='a,epochs=3'", {"data": {"data_dir": "a,epochs=3"}}),
-        ("runtime.nasbench201_table=a #b", {"runtime": {"nasbench201_table": "a #b"}}),
+        ("runtime.nasbench201_table=a #b", {"runtime": {"accuracy_table": "a #b"}}),
         ("data.image_size=64", {"data": {"image_size": 64}}),
     ],
 )

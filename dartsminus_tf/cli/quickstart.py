@@ -4,7 +4,6 @@ Every stage is a command of its own in a process of its own (search and detectio
 is left alone when it has finished, and goes on where it stopped.
 """
 
-import json
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
 from dartsminus_tf.foundation.paths import PathText
-from dartsminus_tf.foundation.run import RunDirectory, RunKind
+from dartsminus_tf.foundation.run import RunDirectory, RunKind, stored_json
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 from dartsminus_tf.spaces.genotype import Genotype
@@ -55,7 +54,7 @@ class Quickstart:
     ):
         self.config, self.path, self.quiet, self.note = config, path, quiet, note
         times = path / "seconds.json"
-        self.seconds = json.loads(times.read_text()) if times.exists() else dict.fromkeys(STAGES, 0.0)
+        self.seconds = stored_json(times) if times.exists() else dict.fromkeys(STAGES, 0.0)
 
     def run(self) -> dict:
         """Run what is not done; returns the summary."""
@@ -103,7 +102,7 @@ class Quickstart:
             print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
         if self.note is not None:
             self.note(f"stage '{name}'")
-        start = time.monotonic()
+        start, before = time.monotonic(), StatusFile(self.path / name).read()
         code, stopped = run_stoppable(command)
         self.seconds[name] += time.monotonic() - start
         write_json(self.path / "seconds.json", self.seconds)
@@ -111,12 +110,12 @@ class Quickstart:
             raise Stopped(f"stopped in stage '{name}'")
         if code != 0:
             status = StatusFile(self.path / name).read()
-            reason = f": {status.line}" if status is not None else "; see its message"
+            reason = "; see its message" if status in (None, before) else f": {status.line}"
             raise UsageError(f"Stage '{name}' ended with exit code {code}{reason}")
 
     def _summary(self) -> dict:
         search, train, detect = (
-            json.loads((self.path / stage / "result.json").read_text()) for stage in ("search", "train", "detect")
+            stored_json(self.path / stage / "result.json") for stage in ("search", "train", "detect")
         )
         seconds = {name: round(value, 1) for name, value in self.seconds.items()}
         summary = {

@@ -62,7 +62,7 @@ def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Se
     except OSError as error:
         if error.errno not in WRITE_ERRORS:
             raise
-        return refuse(f"cannot write ({error.strerror}). Received: {error.filename!r}")
+        return refuse(f"cannot read or write ({error.strerror}). Received: {error.filename!r}")
     return EXIT_DONE
 
 

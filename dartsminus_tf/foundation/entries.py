@@ -19,10 +19,10 @@ def import_plugins() -> None:
     """Import the modules that the environment variable DARTSMINUS_PLUGINS names, with commas between.
 
     Raises:
-        UsageError: where one is not there.
+        UsageError: where one is not there, or cannot be imported.
     """
     for name in filter(None, (part.strip() for part in os.environ.get(PLUGINS, "").split(","))):
         try:
             importlib.import_module(name)
-        except ModuleNotFoundError as error:
+        except (ImportError, SyntaxError) as error:
             raise UsageError(f"A module of {PLUGINS} cannot be imported ({error}). Received: {name!r}") from None

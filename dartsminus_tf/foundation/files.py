@@ -1,12 +1,13 @@
 """Files and folders that appear whole or not at all: written beside their place and renamed into it.
 
-A temporary name is `.<process>.tmp.<name>`; what a killed process left under such a name is swept later.
+A temporary name is `.<process>@<host>.tmp.<name>`; what a killed process left under such a name is swept later.
 """
 
 import contextlib
 import errno
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from typing import Any
 
 from dartsminus_tf.foundation.errors import UsageError
 
-_TEMPORARY = re.compile(r"\.(\d+)\.tmp\..+", re.DOTALL)
+_TEMPORARY = re.compile(r"\.(\d+)(?:@([\w-]*))?\.tmp\..+|\..+\.(\d+)\.tmp", re.DOTALL)  # the latter of older versions
+_HOST = re.sub(r"[^\w-]", "_", platform.node())
 
 
 @contextlib.contextmanager
@@ -107,14 +109,22 @@ def sweep(folder: Path) -> None:
     To be called when this process writes nothing there: what bears its number is of an earlier one.
     """
     for path in folder.glob(".*"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found and (int(found[1]) == os.getpid() or not _is_alive(int(found[1]))):
+        if _is_orphan(path):
             with contextlib.suppress(OSError):  # somebody else's, or somebody else was faster
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _is_orphan(path: Path) -> bool:
+    """Whether it is a temporary of a process of this host that is gone, or of an earlier one with this one's number."""
+    found = _TEMPORARY.fullmatch(path.name)
+    if found is None or found[2] not in (None, _HOST):
+        return False
+    process = int(found[1] or found[3])
+    return process == os.getpid() or not _is_alive(process)
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    return path.with_name(f".{os.getpid()}@{_HOST}.tmp.{path.name}")
 
 
 def _is_alive(process: int) -> bool:

@@ -35,7 +35,7 @@ class RunLock:
         if self._file is not None:
             return
         file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _taken(file, fcntl.LOCK_EX, ATTEMPTS):
+        if not _taken(self.path, file, fcntl.LOCK_EX, ATTEMPTS):
             holder = os.read(file, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(file)
             raise UsageError(f"The directory is in use by {holder}. Received: {self.path.parent}")
@@ -55,7 +55,7 @@ class RunLock:
         except OSError:
             return True
         try:
-            return _taken(file, fcntl.LOCK_SH)  # two who look do not see each other
+            return _taken(self.path, file, fcntl.LOCK_SH)  # two who look do not see each other
         finally:
             os.close(file)  # and with it what was taken
 
@@ -73,13 +73,15 @@ class RunLock:
             self._file = None
 
 
-def _taken(file: int, kind: int, attempts: int = 1) -> bool:
+def _taken(path: Path, file: int, kind: int, attempts: int = 1) -> bool:
     for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE)
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
             return True
-        except OSError:
+        except BlockingIOError:
             continue
+        except OSError as error:
+            raise UsageError(f"Files cannot be locked there ({error.strerror}). Received: {path}") from None
     return False

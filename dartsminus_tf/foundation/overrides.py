@@ -22,6 +22,9 @@ class Keys(Protocol):
     def holds_text(self, names: Sequence[str]) -> bool:
         """Whether its value is a text."""
 
+    def renamed(self, settings: dict) -> dict:
+        """`settings` with old names of keys replaced by their names."""
+
 
 def parse_overrides(texts: Iterable[str], keys: Keys | None = None) -> list[tuple[list[str], Any]]:
     """[(["key", "subkey"], value), ...] of `key.subkey=value`, several in one text where commas part them.

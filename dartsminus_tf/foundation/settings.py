@@ -21,11 +21,11 @@ def read_settings(files: Iterable[str | Path], overrides: Iterable[str], keys: K
     Raises:
         UsageError: where a file or an override cannot be read.
     """
+    layers = [read_mapping(file) for file in files]
+    layers += [nested(names, value) for names, value in parse_overrides(overrides, keys)]
     settings: dict = {}
-    for file in files:
-        merge(settings, read_mapping(file))
-    for names, value in parse_overrides(overrides, keys):
-        merge(settings, nested(names, value))
+    for layer in layers:
+        merge(settings, keys.renamed(layer) if keys is not None else layer)
     return settings
 
 

@@ -93,8 +93,10 @@ class StatusFile:
         """
         self._made = not self.path.parent.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        before = self.read()
         self.lock.acquire()
+        before = self._stored()
+        if before is not None and before.state == "running":  # nobody is: this process holds the lock
+            before = before.model_copy(update={"state": "lost"})
         goes_on = before is not None and before.state != "finished" and before.work == self.work
         status = Status(
             work=self.work,
@@ -144,10 +146,11 @@ class StatusFile:
 
     def _take_back(self) -> None:
         own = {self.path, self.lock.path}
-        if set(self.path.parent.iterdir()) <= own:
-            for path in own:
-                path.unlink(missing_ok=True)
-            self.path.parent.rmdir()
+        with contextlib.suppress(OSError):  # the reason of the refusal counts, and somebody may have come
+            if set(self.path.parent.iterdir()) <= own:
+                for path in own:
+                    path.unlink(missing_ok=True)
+                self.path.parent.rmdir()
 
     def __enter__(self) -> "StatusFile":
         self.begin()

@@ -71,6 +71,10 @@ class ModelKeys:
         """Whether its value is a text, or a text or nothing."""
         return str in _types_at(self.kind, names)
 
+    def renamed(self, settings: dict) -> dict:
+        """`settings` with old names of keys replaced: two layers may call one key by different names."""
+        return _renamed(self.kind, settings)
+
 
 def _types_at(kind: type[BaseModel], names: Sequence[str]) -> set:
     """The types that the value under `names` may have; none where there is no such key."""
@@ -80,16 +84,33 @@ def _types_at(kind: type[BaseModel], names: Sequence[str]) -> set:
         for model in found:
             if typing.get_origin(model) is dict:
                 below |= _alternatives(typing.get_args(model)[1])
-            elif isinstance(model, type) and issubclass(model, BaseModel):
+            elif _is_model(model):
                 field = _field(model, name)
                 below |= _alternatives(field.annotation) if field is not None else set()
         found = below
     return found
 
 
+def _renamed(kind: type[BaseModel], settings: dict) -> dict:
+    aliases, found = _aliases(kind), {}
+    for name, value in settings.items():
+        field = _field(kind, name)
+        below = [model for model in _alternatives(field.annotation) if _is_model(model)] if field is not None else []
+        found[aliases.get(name, name)] = _renamed(below[0], value) if below and isinstance(value, dict) else value
+    return found
+
+
+def _is_model(kind) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def _field(model: type[BaseModel], name: str):
-    aliases = {alias: key for key, field in model.model_fields.items() for alias in _names_of(field)}
-    return model.model_fields.get(aliases.get(name, name))
+    return model.model_fields.get(_aliases(model).get(name, name))
+
+
+def _aliases(model: type[BaseModel]) -> dict[str, str]:
+    """{old name: name} of the model's keys."""
+    return {alias: key for key, field in model.model_fields.items() for alias in _names_of(field)}
 
 
 def _names_of(field) -> list[str]:

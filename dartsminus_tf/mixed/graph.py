@@ -89,7 +89,7 @@ class MixedGraph(keras.layers.Layer):
         auxiliary: the auxiliary operation of each edge: "skip", "conv1" or None.
         partial_channels: K; operations see C / K channels.
         skip_dropout: a `SkipDropout` for the candidate `skip_connect`, or None.
-        kinds: candidate classes of primitives that are not those of `ops.candidates`.
+        kinds: candidate classes of primitives that are not those of `mixed.candidates`.
         rematerialize: compute the graph again in the backward pass instead of keeping what it needs.
 
     Raises:

@@ -5,8 +5,8 @@ genotypes.csv     epoch, genotype                 alphas/epoch_0003.npz   {kind 
 
 import csv
 import io
-import json
 import re
+import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,8 +38,12 @@ def alpha_file(run: Path, epoch: int) -> Path:
 
 def load_alphas(run: Path, epoch: int) -> Alphas:
     """{kind of cell: alpha} after `epoch` (from 0) of the search in `run`."""
-    with np.load(alpha_file(run, epoch), allow_pickle=False) as arrays:
-        return dict(arrays)
+    file = alpha_file(run, epoch)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"The run has lost alpha of epoch {epoch} ({error}). Received: {file}") from None
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,7 @@ class SearchHistory:
         """{kind of cell: alpha [epochs, edges, candidates]}."""
         found = (_EPOCH.fullmatch(path.name) for path in (self.path / "alphas").iterdir())
         epochs = {int(match[1]) for match in found if match}
-        missing = sorted(set(range(max(epochs, default=0) + 1)) - epochs)
-        if missing:
-            raise UsageError(f"The run has lost alpha of an epoch. Received: no {alpha_file(self.path, missing[0])}")
-        loaded = [load_alphas(self.path, epoch) for epoch in sorted(epochs)]
+        loaded = [load_alphas(self.path, epoch) for epoch in range(max(epochs, default=0) + 1)]
         return {kind: np.stack([arrays[kind] for arrays in loaded]) for kind in loaded[0]}
 
     @cached_property
@@ -122,7 +123,7 @@ class SearchHistory:
     def result(self) -> dict | None:
         """What the finished run wrote; None before."""
         path = self.path / "result.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return stored_json(path) if path.exists() else None
 
     def dominant_skips(self) -> np.ndarray:
         """The number of edges, over all kinds of cell, whose strongest candidate is `skip_connect` [epochs]."""

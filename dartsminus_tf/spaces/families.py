@@ -4,6 +4,8 @@ A family from elsewhere registers itself by `register_family` in a module that t
 DARTSMINUS_PLUGINS names (several with commas between): `dartsminus_tf.spaces` imports it (docs/extending.md).
 """
 
+import sys
+
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.darts.family import DARTS
 from dartsminus_tf.spaces.family import Family
@@ -20,11 +22,16 @@ def register_family(family: Family) -> Family:
     """Make a family known; returns it.
 
     Raises:
-        UsageError: where its name or that of one of its spaces is taken.
+        UsageError: where its name or that of one of its spaces is taken, or where it comes too late for the configs.
     """
     taken = [name for name in (space.name for space in family.spaces) if name in SPACES]
     if family.name in FAMILIES or taken:
         raise UsageError(f"A family or space of that name is there already. Received: {[family.name, *taken][-1]!r}")
+    if (family.section or family.aliases) and "dartsminus_tf.config.train" in sys.modules:
+        raise UsageError(
+            "A family with a section or aliases must come before dartsminus_tf.config, which is made of them "
+            f"(DARTSMINUS_PLUGINS sees to it). Received: {family.name!r}"
+        )
     FAMILIES[family.name] = family
     SPACES.update({space.name: space for space in family.spaces})
     return family

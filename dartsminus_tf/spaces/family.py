@@ -67,6 +67,15 @@ class Family:
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self):
+        unknown = sorted(set(self.features) - set(FEATURES))
+        if unknown:
+            raise UsageError(f"features of family {self.name} are of {', '.join(FEATURES)}. Received: {unknown[0]!r}")
+        if ("progressive" in self.features) != (self.derive_capped is not None):
+            raise UsageError(f"Family {self.name}: feature progressive and derive_capped go together. Received: one")
+        if (self.section is None) != (self.options is None):
+            raise UsageError(f"Family {self.name}: section and options go together. Received: {self.section!r}")
+
     def load(self, entry: str) -> Callable:
         """The function that an entry, such as `family.supernet`, names."""
         return load_entry(entry, self.package)

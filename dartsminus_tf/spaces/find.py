@@ -26,11 +26,15 @@ class Found(NamedTuple):
     space: str | None
 
 
-@cache
 def published() -> dict[str, dict]:
     """{name: {"genotype": {...}, "space": ..., setting: [parameters, parameters with the auxiliary head], ...}}"""
     files = [family.file(family.published) for family in FAMILIES.values() if family.published]
-    return {name: entry for file in files for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}
+    return {name: entry for file in files for name, entry in _entries(file).items()}
+
+
+@cache
+def _entries(file: Path) -> dict[str, dict]:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def published_genotype(name: str) -> Genotype:

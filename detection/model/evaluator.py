@@ -1,4 +1,4 @@
-"""The evaluator that Model Garden's task feeds batch by batch, on `coco_metrics`; it keeps the outcome."""
+"""The evaluator that Model Garden's task feeds batch by batch, on `coco.metrics`; it keeps the outcome."""
 
 from collections.abc import Mapping
 

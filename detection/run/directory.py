@@ -39,6 +39,10 @@ class PathKeys:
         """Whether the key holds a path, or patterns of paths."""
         return ".".join(names) in PATHS
 
+    def renamed(self, settings: dict) -> dict:
+        """No key has an old name."""
+        return settings
+
 
 def with_expanded_paths(settings: dict) -> dict:
     """`settings` with `~` and `$VAR` in the values that are paths replaced, see `foundation.paths`."""

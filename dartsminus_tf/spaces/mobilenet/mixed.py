@@ -6,7 +6,7 @@
 w = softmax(alpha). The candidates of one kernel size share their input, and batch norm works channel by channel: their
 1x1 expansions are one product of 3 + 6 = 9 times the width, and their depthwise convolutions one convolution.
 w_k is the scale of a candidate's last batch norm. `MobileLayer.pass_over` is a pure function of tensors, so that it can
-be computed a second time in the backward pass (see `remat`).
+be computed a second time in the backward pass (see `mixed.recompute`).
 """
 
 import keras
