@@ -18,7 +18,7 @@ from tests.legacy.artefacts import (
 )
 
 RUNS = [
-    "search_s0",
+    pytest.param("search_s0", marks=pytest.mark.slow),
     "search_nasbench201",
     pytest.param("search_progressive", marks=pytest.mark.slow),
     pytest.param("search_mobilenet", marks=pytest.mark.slow),

@@ -9,7 +9,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.mixed.candidates import AUXILIARIES, Candidate, LayerCandidate, build_candidate
 from dartsminus_tf.mixed.edges import Edge
 from dartsminus_tf.mixed.norm_bank import NormBank, Norms
-from dartsminus_tf.mixed.operation import MixedOp, NodeSum, Source, Term, Weight
+from dartsminus_tf.mixed.operation import MixedOp, NodeSum, Source, Term, Weight, sum_of_edges
 from dartsminus_tf.mixed.recompute import recomputed
 from dartsminus_tf.ops import functional as fn
 
@@ -160,14 +160,12 @@ class MixedGraph(keras.layers.Layer):
         nodes = []
         sources = [self._source(x, self.strides[index]) for index, x in enumerate(inputs)]
         for node in self.nodes:
-            total, bypass = NodeSum(), NodeSum()
-            for index, edge in enumerate(self.edges):
-                if edge.target == node:
-                    source, past = sources[edge.source]
-                    total.add(*mixed[index](source, weights[index], betas[index]))
-                    bypass.add(Term(past, bypass_weights[index]) if past is not None else None)
-            x = total.total()
+            incoming = [index for index, edge in enumerate(self.edges) if edge.target == node]
+            seen, past = zip(*(sources[self.edges[index].source] for index in incoming), strict=True)
+            x = sum_of_edges((mixed[i], s, weights[i], betas[i]) for i, s in zip(incoming, seen, strict=True))
             if self.groups > 1:
+                bypass = NodeSum()
+                bypass.add(*(Term(p, bypass_weights[i]) for i, p in zip(incoming, past, strict=True)))
                 x = fn.channel_shuffle(tf.concat([x, bypass.total()], axis=-1), self.groups)
             nodes.append(x)
             if node in self.strides:

@@ -10,7 +10,7 @@ Every candidate starts with a ReLU, a pool or nothing at all, and those have no 
 edges that leave a state. `Source` computes each of them once. `NodeSum` adds up what arrives at a node.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -113,3 +113,11 @@ class NodeSum:
         if self._phases:
             addends.append(fn.from_phases(tf.add_n(self._phases)))
         return tf.add_n(addends)
+
+
+def sum_of_edges(edges: Iterable[tuple[MixedOp, Source, Sequence[Weight], Weight]]) -> tf.Tensor:
+    """A node's state [N, H, W, C]: the sum of o(x) over the edges that enter it, each (operation, x, weights, beta)."""
+    total = NodeSum()
+    for mixed, x, weights, beta in edges:
+        total.add(*mixed(x, weights, beta))
+    return total.total()
