@@ -432,5 +432,5 @@ def test_quickstart(tmp_path):
     config["detection_config"] = detector(tmp_path, "")
     file = tmp_path / "quickstart.yaml"
     file.write_text(yaml.safe_dump(config))
-    out = tool("quickstart", f"--config_file={file}", f"--model_dir={tmp_path / 'run'}")
+    out = tool("quickstart", f"--config_file={file}", f"--model_dir={tmp_path}/quick #1: o'neil {{x}}")
     assert "genotype: chain 1/32" in out and "detector: AP" in out

@@ -17,6 +17,7 @@ from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.typed import dump_config, load_config
 from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, register_family
 from dartsminus_tf.spaces.family import FEATURES
+from tests.conftest import ROOT
 
 # Feature: an override that asks for it, and the option of `build_supernet` that does (None: of searches alone).
 ASKED = {
@@ -191,3 +192,12 @@ def test_space_and_family_mean_two_things(tmp_path):
         path = dm.export_backbone(network, tmp_path / f"of_{space}", space=space)
         manifest = json.loads((path / "manifest.json").read_text())
         assert (manifest["space"], manifest["family"], manifest["format_version"]) == (space, "darts", 1)
+
+
+@pytest.mark.parametrize("name", ["quick [x]", "a,b", "what?", "*"])
+def test_a_quickstart_says_at_once_where_it_cannot_be(name, tmp_path, capsys):
+    config = f"--config_file={ROOT / 'configs' / 'quickstart.yaml'}"
+    detection = f"--params_override=detection_config={ROOT / 'configs' / 'detect_digit_scenes.yaml'}"
+    assert quickstart.run(["dartsminus-quickstart", config, detection, f"--model_dir={tmp_path / name}"]) == 2
+    assert "which TensorFlow reads as patterns" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

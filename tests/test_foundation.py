@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from dartsminus_tf.foundation import command, files, run
-from dartsminus_tf.foundation.errors import Stopped, UsageError, require
+from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, require
 from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import RunDirectory, RunKind
 from dartsminus_tf.foundation.settings import differences, layered, lookup
@@ -586,6 +587,12 @@ def no_flags(values):
         (UsageError("bad"), 2, "", "error: bad\n"),
         (Stopped("stopped at step 3"), 0, "stopped at step 3; go on with: tool --a=1\n", ""),
         (KeyboardInterrupt(), 0, "\nstopped; go on from what is saved with: tool --a=1\n", ""),
+        (
+            Interrupted("interrupted: the export was not written"),
+            130,
+            "",
+            "error: interrupted: the export was not written\n",
+        ),
         (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot read or write (full). Received: 'x/y'\n"),
     ],
 )
@@ -646,3 +653,48 @@ def test_the_command_to_go_on_with(monkeypatch):
     monkeypatch.undo()
     process = python("from dartsminus_tf.foundation.command import this_command; print(this_command())", "--a=b c")
     assert process.communicate()[0] == shlex.join(process.args) + "\n"
+
+
+def test_what_is_written_whole_or_not_is_never_stopped_with_exit_code_0(monkeypatch, capsys):
+    from dartsminus_tf.cli import export
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "configure", interrupted)
+    assert export.run(["dartsminus-export"]) == 130
+    assert capsys.readouterr().err == "error: interrupted: the export was not written\n"
+
+
+CHILD = """
+import pathlib, signal, sys, time
+place = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGTERM, lambda *_: (place.write_text("saved"), sys.exit(0)))
+place.write_text("at work")
+time.sleep(60)
+"""
+
+
+def started(place, *, kill):
+    """A parent whose child is at work is sent a signal; returns the parent's exit code and what the child did then."""
+    command = f"[sys.executable, '-c', {CHILD!r}, {str(place)!r}]"
+    code = f"from dartsminus_tf.foundation.children import run_child; import sys; print(run_child({command}))"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: place.exists() and place.read_text() == "at work")
+    parent.send_signal(kill)
+    out = parent.communicate(timeout=20)[0]
+    wait_for(lambda: place.read_text() == "saved")
+    return parent.returncode, out.strip()
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_child_gets_the_signals_of_its_parent_and_ends_with_it(tmp_path):
+    assert started(tmp_path / "stopped", kill=signal.SIGTERM) == (0, "(0, True)")
+    if sys.platform.startswith("linux"):
+        assert started(tmp_path / "killed", kill=signal.SIGKILL) == (-signal.SIGKILL, "")

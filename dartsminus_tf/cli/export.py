@@ -7,6 +7,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import run_command
 from dartsminus_tf.foundation.paths import define_path
+from dartsminus_tf.foundation.signals import all_or_nothing
 from dartsminus_tf.runtime import configure
 
 
@@ -17,6 +18,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list("formats", [], "Further files beside the SavedModel: litert, onnx.", flag_values=values)
 
 
+@all_or_nothing("the export")
 def main(values: flags.FlagValues) -> None:
     """Exports, and prints the summary line."""
     configure()

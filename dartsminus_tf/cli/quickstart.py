@@ -4,8 +4,7 @@ Every stage is a command of its own in a process of its own (search and detectio
 is left alone when it has finished, and goes on where it stopped.
 """
 
-import signal
-import subprocess
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,15 +15,18 @@ from absl import flags
 from pydantic import Field
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.children import run_child
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
 from dartsminus_tf.foundation.paths import PathText
 from dartsminus_tf.foundation.run import RunDirectory, RunKind, stored_json
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 from dartsminus_tf.spaces.genotype import Genotype
 
+PATIENCE = 60.0  # seconds
+PATTERN_MARKS = "[]*?,"
 STAGES = ("search", "train", "export", "scenes", "detect")
 RUNS = ("search", "train")
 KIND = RunKind(
@@ -81,12 +83,12 @@ class Quickstart:
     def _detection_flags(self) -> list[str]:
         scenes = self.path / "scenes"
         places = {
-            "task.model.backbone.dartsminus.saved_model": self.path / "backbone",
-            "task.annotation_file": scenes / "instances_val.json",
-            "task.train_data.input_path": scenes / "train*.tfrecord",
-            "task.validation_data.input_path": scenes / "val*.tfrecord",
+            "task.model.backbone.dartsminus.saved_model": str(self.path / "backbone"),
+            "task.annotation_file": str(scenes / "instances_val.json"),
+            "task.train_data.input_path": str(scenes / "train*.tfrecord"),
+            "task.validation_data.input_path": str(scenes / "val*.tfrecord"),
         }
-        overrides = [f"--params_override={key}={value}" for key, value in places.items()]
+        overrides = [f"--params_override={key}={json.dumps(value)}" for key, value in places.items()]
         config = f"--config_file={self.config.detection_config}"
         return ["--mode=train_and_eval", f"--model_dir={self.path / 'detect'}", config, *overrides, *self._quiet]
 
@@ -102,8 +104,8 @@ class Quickstart:
             print(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}", flush=True)
         if self.note is not None:
             self.note(f"stage '{name}'")
-        start, before = time.monotonic(), StatusFile(self.path / name).read()
-        code, stopped = run_stoppable(command)
+        start, before = time.monotonic(), self._status_after_its_end(name)
+        code, stopped = run_child(command)
         self.seconds[name] += time.monotonic() - start
         write_json(self.path / "seconds.json", self.seconds)
         if stopped:
@@ -112,6 +114,14 @@ class Quickstart:
             status = StatusFile(self.path / name).read()
             reason = "; see its message" if status in (None, before) else f": {status.line}"
             raise UsageError(f"Stage '{name}' ended with exit code {code}{reason}")
+
+    def _status_after_its_end(self, stage: str) -> Status | None:
+        """What became of the stage; one that a killed quickstart has left is saving and ends in a moment."""
+        file = StatusFile(self.path / stage)
+        until = time.monotonic() + PATIENCE
+        while not file.lock.is_free() and time.monotonic() < until:
+            time.sleep(0.2)
+        return file.read()
 
     def _summary(self) -> dict:
         search, train, detect = (
@@ -130,27 +140,6 @@ class Quickstart:
         }
         write_json(self.path / "summary.json", summary)
         return summary
-
-
-def run_stoppable(command: list[str]) -> tuple[int, bool]:
-    """Run `command` and return its code, and whether SIGINT or SIGTERM came: it gets the first, as SIGTERM, and ends.
-
-    It has a session of its own, so that Ctrl-C on a terminal does not reach it a second time.
-    """
-    with subprocess.Popen(command, start_new_session=True) as process:
-        came: list[int] = []
-
-        def forward(number, frame) -> None:
-            if not came:
-                process.terminate()
-            came.append(number)
-
-        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            return process.wait(), bool(came)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def table(summary: dict) -> str:
@@ -179,6 +168,10 @@ def main(values: flags.FlagValues) -> None:
     config = load_config(QuickstartConfig, values.config_file, values.params_override)
     if not Path(config.detection_config).is_file():
         raise UsageError(f"detection_config must be a file. Received: {config.detection_config}")
+    marks = sorted(set(values.model_dir) & set(PATTERN_MARKS))
+    if marks:  # said before the first stage: TensorFlow and Model Garden would say it after four
+        rule = f"model_dir must have none of {PATTERN_MARKS}, which TensorFlow reads as patterns"
+        raise UsageError(f"{rule}. Received: {values.model_dir!r}")
     with RunDirectory(values.model_dir, config, KIND) as run:
         print(table(Quickstart(config, run.path, values.quiet, run.note).run()))
 

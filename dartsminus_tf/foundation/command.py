@@ -1,7 +1,7 @@
 """What all command lines share: private absl flags, errors on one line, exit codes.
 
 Exit codes: 0, done, or stopped so that the same command goes on; 1, done, but inputs were left out, which are named;
-2, refused, or failed for a reason that the one printed line says.
+2, refused, or failed for a reason that the one printed line says; 130, interrupted with nothing to go on from.
 """
 
 import logging as python_logging
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from dartsminus_tf.foundation.errors import WRITE_ERRORS, Stopped, UsageError
+from dartsminus_tf.foundation.errors import WRITE_ERRORS, Interrupted, Stopped, UsageError
 from dartsminus_tf.foundation.paths import define_path, define_paths
 
-EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED = 0, 1, 2
+EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 Main = Callable[[flags.FlagValues], int | None]
 
@@ -57,6 +57,8 @@ def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Se
         return refuse(str(error))
     except Stopped as stop:
         print(f"{stop}; go on with: {this_command()}", flush=True)
+    except Interrupted as interruption:
+        return refuse(str(interruption), EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         print(f"\nstopped; go on from what is saved with: {this_command()}", flush=True)
     except OSError as error:
@@ -107,7 +109,7 @@ def _quieten() -> None:
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
 
 
-def refuse(message: str) -> int:
-    """Print why a command does not run; returns the exit code."""
+def refuse(message: str, code: int = EXIT_REFUSED) -> int:
+    """Print one line; returns the exit code."""
     print(f"error: {message}", file=sys.stderr)
-    return EXIT_REFUSED
+    return code

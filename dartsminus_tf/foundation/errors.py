@@ -23,6 +23,10 @@ class Stopped(Exception):
     """A run that was asked to stop has saved its state; the message says where. Command lines exit with code 0."""
 
 
+class Interrupted(Exception):
+    """Work that appears whole or not at all was interrupted: nothing is there. Command lines exit with code 130."""
+
+
 def require(holds: bool, rule: str, received: Any) -> None:
     """Refuse what breaks a rule.
 

@@ -1,10 +1,27 @@
 """Ctrl-C and SIGTERM as a wish to stop: the loop finishes its step, saves and leaves."""
 
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+
+from dartsminus_tf.foundation.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def all_or_nothing(what: str) -> Iterator[None]:
+    """Work with no state to go on from: an interruption is no stop that the same command goes on from.
+
+    Raises:
+        Interrupted: on Ctrl-C or SIGTERM.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted: {what} was not written") from None
 
 
 class StopRequest:

@@ -1,5 +1,6 @@
 """`detect`: train, evaluate and run RetinaNet on an exported backbone."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, de
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.signals import all_or_nothing
 from detection.cli.environment import prepare_environment
 from detection.coco.annotations import Labels, read_labels
 from detection.run import directory
@@ -32,6 +34,12 @@ def main(values: flags.FlagValues) -> int:
     Returns:
       The exit code.
     """
+    whole = {"predict": "the prediction", "export": "the export"}  # without a state to go on from
+    with all_or_nothing(whole[values.mode]) if values.mode in whole else contextlib.nullcontext():
+        return _dispatch(values)
+
+
+def _dispatch(values: flags.FlagValues) -> int:
     _check_flags(values)
     training = values.mode == "train_and_eval"
     chosen, saved = directory.chosen_settings(values.model_dir, values.config_file, values.params_override, training)
