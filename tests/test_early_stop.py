@@ -20,7 +20,7 @@ from tests.test_bilevel import BATCH
 
 TINY = [*TINY_SEARCH, "space=s2", "steps_per_epoch=1"]
 # Any eigenvalue is more than a thousandth of the one before: the search stops after the third epoch.
-STOPPING = [*TINY, "epochs=5", "early_stop={window: 1, factor: 0.001, start_epoch: 1}"]
+STOPPING = [*TINY, "space=nasbench201", "layers=1", "epochs=5", "early_stop={window: 1, factor: 0.001, start_epoch: 1}"]
 PAIRS = (("skip_connect", "sep_conv_5x5"), ("avg_pool_3x3", "dil_conv_5x5"), ("sep_conv_3x3", "dil_conv_3x3"))
 SMOOTH = cell_space("smooth", normal=(PAIRS * 5)[:14], reduce=(PAIRS * 5)[1:])
 
@@ -73,7 +73,7 @@ def test_papers_settings():
 )
 def test_wrong_settings_are_refused(override, message):
     with pytest.raises(UsageError, match=message):
-        load_config(SearchConfig, overrides=[*STOPPING, override])
+        load_config(SearchConfig, overrides=[*STOPPING, "space=s2", override])
 
 
 @pytest.fixture

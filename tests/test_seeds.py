@@ -15,7 +15,7 @@ from dartsminus_tf.search.seeds import run_seeds, seed_rows
 from dartsminus_tf.spaces.genotype import Genotype
 from tests.conftest import ROOT, TINY_SEARCH
 
-OVERRIDES = [*TINY_SEARCH, "space=s2", "epochs=1", "steps_per_epoch=1"]
+OVERRIDES = [*TINY_SEARCH, "space=nasbench201", "layers=1", "epochs=1", "steps_per_epoch=1"]
 GENOTYPE = {
     "normal": [["skip_connect", 0], ["sep_conv_3x3", 1], ["dil_conv_5x5", 2], ["max_pool_3x3", 0]],
     "normal_concat": [2, 3],
@@ -84,7 +84,7 @@ def test_every_seed_has_a_run_and_a_row(seeds_run):
     assert "seed: 5" in (path / "seed_5" / "config.yaml").read_text()
     assert (path / "seeds.md").read_text() == markdown(rows)
     table = list(csv.DictReader((path / "seeds.csv").open()))
-    columns = ["seed", "validation_accuracy", "skips_normal", "skips_reduce", "genotype", "seconds"]
+    columns = ["seed", "validation_accuracy", "skips_cell", "genotype", "seconds"]
     assert list(table[0]) == columns and [row["seed"] for row in table] == ["0", "5", "mean", "std"]
     accuracies = [float(row["validation_accuracy"]) for row in table]
     assert accuracies[2] == pytest.approx((accuracies[0] + accuracies[1]) / 2)
