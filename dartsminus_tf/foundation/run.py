@@ -24,6 +24,8 @@ from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.foundation.typed import Strict
 from dartsminus_tf.foundation.yaml_text import dump_yaml
 
+RESULT = "result.json"
+
 
 @dataclass(frozen=True)
 class RunKind:
@@ -176,8 +178,7 @@ class RunDirectory:
     @property
     def result(self) -> dict | None:
         """What a finished run wrote; None before."""
-        path = self.path / "result.json"
-        return stored_json(path) if path.exists() else None
+        return stored_result(self.path)
 
     def finished(self) -> dict | None:
         """`result`, before anything is done again; `status.json` says "finished" where there is one."""
@@ -188,7 +189,7 @@ class RunDirectory:
 
     def write_result(self, result: dict) -> None:
         """Mark the run as finished."""
-        self.write_json("result.json", result)
+        self.write_json(RESULT, result)
 
     def write_json(self, name: str, value) -> None:
         """Write one JSON file of the directory."""
@@ -210,6 +211,12 @@ def stored_settings(path: Path, kind: RunKind = RunKind()) -> dict | None:  # no
     if not settings:
         raise UsageError(f"The settings of this run are damaged: they hold no keys and values. Received: {file}")
     return settings
+
+
+def stored_result(path: Path) -> dict | None:
+    """What the finished run in the directory `path` wrote; None before."""
+    file = path / RESULT
+    return stored_json(file) if file.exists() else None
 
 
 def stored_json(path: Path) -> dict:

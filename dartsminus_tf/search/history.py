@@ -18,7 +18,7 @@ import tensorflow as tf
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically
-from dartsminus_tf.foundation.run import stored_json
+from dartsminus_tf.foundation.run import stored_json, stored_result
 from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.tables import MetricsTable
 from dartsminus_tf.foundation.typed import load_config
@@ -62,7 +62,7 @@ class SearchHistory:
     name: str
 
     def __post_init__(self):
-        if not (self.path / "metrics.csv").is_file() or not (self.path / "alphas").is_dir():
+        if not _is_search(self.path):
             raise UsageError(f"Not the run directory of a search with an epoch behind it. Received: {self.path}")
 
     @cached_property
@@ -108,7 +108,7 @@ class SearchHistory:
             kind: [list(names) for names in candidates[kind][: alpha.shape[1]]] for kind, alpha in self.alphas.items()
         }
 
-    @property
+    @cached_property
     def status(self) -> Status | None:
         """What became of the run; None where it does not say."""
         return StatusFile(self.path).read()
@@ -122,8 +122,7 @@ class SearchHistory:
     @cached_property
     def result(self) -> dict | None:
         """What the finished run wrote; None before."""
-        path = self.path / "result.json"
-        return stored_json(path) if path.exists() else None
+        return stored_result(self.path)
 
     def dominant_skips(self) -> np.ndarray:
         """The number of edges, over all kinds of cell, whose strongest candidate is `skip_connect` [epochs]."""
@@ -140,14 +139,19 @@ def find_histories(paths: list[str]) -> list[SearchHistory]:
     found: list[Path] = []
     for text in paths:
         path = Path(text)
-        if (path / "metrics.csv").is_file() and (path / "alphas").is_dir():
+        if _is_search(path):
             found.append(path)
         elif path.is_dir():
-            found += sorted(file.parent for file in path.rglob("metrics.csv") if (file.parent / "alphas").is_dir())
+            found += sorted(filter(_is_search, (file.parent for file in path.rglob("metrics.csv"))))
     if not found:
         raise UsageError(f"No run directory of a search there. Received: {', '.join(paths) or 'none'}")
     common = Path(*_common_parts(found)) if len(found) > 1 else found[0].parent
     return [SearchHistory(path, str(path.relative_to(common))) for path in found]
+
+
+def _is_search(path: Path) -> bool:
+    """Whether it is the run directory of a search with an epoch behind it."""
+    return (path / "metrics.csv").is_file() and (path / "alphas").is_dir()
 
 
 def _common_parts(paths: list[Path]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.paths import expanded
-from dartsminus_tf.foundation.run import stored_json
+from dartsminus_tf.foundation.run import stored_result
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
@@ -89,9 +89,8 @@ def _read(text: str) -> Found:
         content = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise error if isinstance(error, UsageError) else _not_found(text, folder) from None
-    result = folder / "result.json" if folder else None
-    space = stored_json(result).get("space") if result and result.exists() else None
-    return Found(Genotype.from_json(content), space)
+    result = stored_result(folder) if folder else None
+    return Found(Genotype.from_json(content), (result or {}).get("space"))
 
 
 def _not_found(text: str, folder: Path | None) -> UsageError:

@@ -8,13 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.mixed.candidates import AUXILIARIES
 from dartsminus_tf.mixed.edges import Edge
 from dartsminus_tf.mixed.graph import normalise_edges
 from dartsminus_tf.mixed.skip_dropout import SkipDropout
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.space import Space
-
-AUXILIARIES = ("skip", "conv1")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from detection.coco import metrics as coco_metrics
+from detection.coco.boxes import Boxes
 
 Batch = dict[str, np.ndarray]
 _KEYS = ("source_id", "num_detections", "detection_boxes", "detection_classes", "detection_scores", "image_info")
@@ -70,11 +71,6 @@ def coco_entries(batch: Batch) -> list[dict]:
     yxyx = (batch["detection_boxes"].astype(np.float32) / scale).clip(0, size)
     entries = []
     for row, (image, count) in enumerate(zip(batch["source_id"], batch["num_detections"], strict=True)):
-        columns = yxyx[row].T, batch["detection_classes"][row], batch["detection_scores"][row]
-        (top, left, bottom, right), classes, scores = (column[..., : int(count)] for column in columns)
-        boxes = np.stack([left, top, right - left, bottom - top], axis=1)
-        entries += [
-            {"image_id": int(image), "category_id": int(category), "bbox": box, "score": score}
-            for box, category, score in zip(boxes.tolist(), classes, scores.tolist(), strict=True)
-        ]
+        columns = yxyx[row], batch["detection_classes"][row], batch["detection_scores"][row]
+        entries += Boxes(*(column[: int(count)] for column in columns)).entries({"image_id": int(image)})
     return entries

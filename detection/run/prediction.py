@@ -58,7 +58,7 @@ def predict(
         boxes = detect(sample.image)
         seconds += time.monotonic() - start if done.images else 0.0
         done.images += 1
-        results += _entries(boxes, _image_keys(sample, labels, from_files=files is not None))
+        results += boxes.entries(_image_keys(sample, labels, from_files=files is not None))
         if done.images <= num_pictures:
             _draw(folder, sample, boxes.above(threshold), labels)
     if not done.images:
@@ -84,19 +84,6 @@ def _image_keys(sample: samples.Sample, labels: Labels, from_files: bool) -> dic
     if from_files:
         return {"image_id": sample.image_id, "file_name": sample.name}
     return {"image_id": labels.image_ids.get(sample.image_id, sample.image_id)}
-
-
-def _entries(boxes: Boxes, image: dict) -> list[dict]:
-    """COCO result entries of one image, `[x, y, w, h]` in pixels."""
-    return [
-        image
-        | {
-            "category_id": int(category),
-            "bbox": [float(v) for v in (left, top, right - left, bottom - top)],
-            "score": float(score),
-        }
-        for (top, left, bottom, right), category, score in zip(boxes.yxyx, boxes.classes, boxes.scores, strict=True)
-    ]
 
 
 def _draw(folder: Path, sample: samples.Sample, boxes: Boxes, labels: Labels) -> None:

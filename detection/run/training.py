@@ -15,7 +15,7 @@ from official.core import train_lib
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.run import RunDirectory, versions
+from dartsminus_tf.foundation.run import RESULT, RunDirectory, versions
 from dartsminus_tf.foundation.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
 from detection.model.build import build_parts
@@ -84,7 +84,7 @@ def evaluate(
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, Path(output_dir), labels, threshold, console)
         result = _run(params, model_dir, strategy, reporter, stop)
-        write_json(Path(output_dir) / "result.json", result)
+        write_json(Path(output_dir) / RESULT, result)
     return result
 
 

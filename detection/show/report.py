@@ -95,13 +95,6 @@ def validation_sheet(
             found.setdefault(entry["image_id"], []).append(entry)
     pictures = []
     for sample in samples.data_samples(params.task.validation_data, count):
-        boxes = _as_boxes(found.get(sample.image_id, [])).above(threshold)
+        boxes = Boxes.of_entries(found.get(sample.image_id, [])).above(threshold)
         pictures.append(draw.side_by_side(sample.image, boxes, labels.names, sample.truth, side=320))
     return draw.contact_sheet(pictures)
-
-
-def _as_boxes(entries: list[dict]) -> Boxes:
-    xywh = np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4)
-    yxyx = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], axis=1)
-    classes = np.array([entry["category_id"] for entry in entries], int)
-    return Boxes(yxyx, classes, np.array([entry["score"] for entry in entries], float))

@@ -16,6 +16,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from detection.cli import prepare_coco
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels, labels_of, read_labels
+from detection.coco.boxes import Boxes
 from detection.data.records import prepare_split
 from detection.model import evaluator, experiment, recipe, task
 from detection.run import serving
@@ -272,3 +273,15 @@ def test_category_zero_survives_preparation(coco_folder, tmp_path, capsys):
     flags = [f"--image_dir={images}", f"--annotations={write(coco)}", f"--output_dir={tmp_path / 'out'}"]
     assert prepare_coco.run(["prepare_coco", *flags]) == 0
     assert "task.model.num_classes=3" in capsys.readouterr().out
+
+
+def test_boxes_as_coco_entries_and_back():
+    boxes = Boxes(np.array([[1.0, 2.0, 11.0, 5.0], [0.0, 0.5, 4.0, 9.0]]), np.array([7, 3]), np.array([0.5, 0.25]))
+    entries = boxes.entries({"image_id": 12})
+    assert entries[0] == {"image_id": 12, "category_id": 7, "bbox": [2.0, 1.0, 3.0, 10.0], "score": 0.5}
+    back = Boxes.of_entries(entries)
+    for ours, theirs in zip(
+        (back.yxyx, back.classes, back.scores), (boxes.yxyx, boxes.classes, boxes.scores), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    assert Boxes.of_entries([]).yxyx.shape == (0, 4) and Boxes.of_entries([]).entries({}) == []
