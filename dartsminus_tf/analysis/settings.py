@@ -1,4 +1,4 @@
-"""Settings of the analyses that run no search, given by --config_file and --params_override."""
+"""What an analysis is asked for (`Request`), and the settings of those that run no search."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""The search: schedules of beta, the bilevel step, callbacks and the runner."""
+"""The search: schedules of beta, the bilevel step, histories and the runner."""
