@@ -1,9 +1,13 @@
 """What a user can cause, said on one line that says what to do; a wanted stop; and faults of the place written to."""
 
 import errno
+import re
 from typing import Any
 
+from dartsminus_tf.foundation.output import shown
+
 LONGEST = 2000
+_NOTHING = re.compile("Received: None$")
 _NAMES = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")
 WRITE_ERRORS = tuple(getattr(errno, name) for name in _NAMES)  # of a place: full, forbidden, gone
 
@@ -11,11 +15,11 @@ WRITE_ERRORS = tuple(getattr(errno, name) for name in _NAMES)  # of a place: ful
 class UsageError(ValueError):
     """A wrong argument, config value, file or genotype. Command lines print it alone and exit with code 2.
 
-    Its message is one line of at most `LONGEST` characters, whatever was received.
+    Its message is one line of at most `LONGEST` characters without control characters, whatever was received.
     """
 
     def __init__(self, message: str):
-        line = " ".join(str(message).split())
+        line = _NOTHING.sub("Received: nothing", shown(" ".join(str(message).split())[: LONGEST + 1]))
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
 
 

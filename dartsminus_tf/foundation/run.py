@@ -35,6 +35,7 @@ class RunKind:
         file: the name of the settings.
         free: beginnings of dotted keys that may differ from call to call; anything else makes another run.
         bound: keys that may not, although `free` covers them.
+        lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
     """
@@ -42,6 +43,7 @@ class RunKind:
     file: str = "config.yaml"
     free: tuple[str, ...] = ("runtime.",)
     bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
+    lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"
     packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -63,10 +65,10 @@ class RunKind:
         }
         if differing:
             shown = ", ".join(f"{key} ({old!r} -> {new!r})" for key, (old, new) in list(differing.items())[:3])
-            raise UsageError(
-                f"{path} belongs to a run of another config (it differs in {shown}): "
-                "choose another --model_dir, or the config it was made with."
-            )
+            way = "choose another --model_dir, or the config it was made with."
+            if set(differing) <= set(self.lengths):
+                way = f"its schedules follow its length, so another length is a new run: {way}"
+            raise UsageError(f"{path} belongs to a run of another config (it differs in {shown}): {way}")
 
 
 def versions(packages: Sequence[str] = RunKind.packages) -> dict[str, str]:
