@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import WRITE_ERRORS, UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.state import NotFinite
 
 MOST_STEPS_BACK = 5
 DATA_ERRORS = (
@@ -21,21 +22,20 @@ DATA_ERRORS = (
 )
 
 
-class NonFiniteLoss(Exception):
-    """A training step gave a loss that is not a number, or is infinite."""
-
-
 def check_finite(logs: Mapping[str, float], model: keras.Model, where: str) -> None:
     """Raise where a value of `logs` is not finite, with all that one wants to know then.
 
     Raises:
-        NonFiniteLoss: naming the step, the learning rates and the largest gradient.
+        NotFinite: naming the step, the learning rates and the largest gradient.
     """
     bad = {name: value for name, value in logs.items() if not math.isfinite(value)}
-    if not bad:
-        return
-    values = ", ".join(f"{name} {value}" for name, value in bad.items())
-    raise NonFiniteLoss(f"Not finite at {where}: {values} ({'; '.join(map(_about, model.optimizers))})")
+    if bad:
+        raise not_finite(", ".join(f"{name} {value}" for name, value in bad.items()), model, where)
+
+
+def not_finite(what: str, model: keras.Model, where: str) -> NotFinite:
+    """The fault that `what` is not finite, with the learning rates and the largest gradient."""
+    return NotFinite(f"Not finite at {where}: {what} ({'; '.join(map(_about, model.optimizers))})")
 
 
 def _about(optimizer) -> str:
