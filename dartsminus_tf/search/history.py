@@ -1,40 +1,38 @@
-"""What a search leaves in its run directory epoch by epoch, written by `GenotypeHistory` and read by `SearchHistory`.
+"""What a search has left in its run directory (see `recording`), read again for the analyses."""
 
-genotypes.csv     epoch, genotype                 alphas/epoch_0003.npz   {kind of cell: alpha [edges, candidates]}
-"""
-
-import io
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 from pydantic import TypeAdapter, ValidationError
 
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.foundation.run import stored_json, stored_result
 from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.typed import load_config
-from dartsminus_tf.loop.records import Records, read_rows
-from dartsminus_tf.loop.reporting import METRICS, TensorBoardScalars
+from dartsminus_tf.loop.records import read_rows
+from dartsminus_tf.loop.reporting import METRICS
+from dartsminus_tf.search.recording import GENOTYPES, SPACE, alpha_file
 from dartsminus_tf.spaces.families import get_space
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.space import Alphas, Space, softmax
 
-GENOTYPES = "genotypes.csv"
+# What numpy raises for a file that is damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _CANDIDATES = TypeAdapter(dict[str, tuple[tuple[str, ...], ...]])
-SPACE = "space.json"  # the candidates, where they are not all of the config's space
-
-
-def alpha_file(run: Path, epoch: int) -> Path:
-    """Where alpha after `epoch` (from 0) is."""
-    return run / "alphas" / f"epoch_{epoch:04d}.npz"
 
 
 def load_alphas(run: Path, epoch: int) -> Alphas:
@@ -43,15 +41,7 @@ def load_alphas(run: Path, epoch: int) -> Alphas:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             alphas = dict(arrays)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        NotImplementedError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"The run has lost alpha of epoch {epoch} ({error}). Received: {file}") from None
     if not alphas or not all(alpha.dtype.kind == "f" and np.isfinite(alpha).all() for alpha in alphas.values()):
         raise UsageError(f"Alpha of epoch {epoch} must be finite numbers. Received: {file}")
@@ -142,6 +132,7 @@ class SearchHistory:
         """The genotype after every epoch."""
         rows = read_rows(self.path, GENOTYPES)
         try:
+            require(len(rows) == len(self.metrics["epoch"]), "A genotype an epoch", len(rows))
             return [Genotype.from_json(str(row.get("genotype"))) for row in rows]
         except UsageError as error:
             raise UsageError(f"{error} in {self.path / GENOTYPES}") from None
@@ -198,45 +189,3 @@ def _common_parts(paths: list[Path]) -> list[str]:
             break
         shared.append(parts[0])
     return shared
-
-
-class GenotypeHistory(keras.callbacks.Callback):
-    """Writes `genotypes.csv` and `alphas/`, and adds skip share and entropy to the logs.
-
-    `skip_share` is the part of the derived operations that are `skip_connect`; `alpha_entropy` the mean entropy of
-    softmax(alpha) over edges, in nats.
-    """
-
-    def __init__(self, path: Path, records: Records):
-        super().__init__()
-        self.path, self.table = path, records.table(GENOTYPES)
-
-    def genotype(self, epoch: int) -> Genotype:
-        """That after `epoch` (from 0), which may be before an interruption."""
-        return Genotype.from_json(self.table.row(epoch)["genotype"])
-
-    def on_epoch_end(self, epoch, logs=None):
-        net = self.model.supernet
-        genotype, alphas = net.genotype(), net.alpha_values()
-        self.table.append({"epoch": epoch, "genotype": genotype.to_json()})
-        write_atomically(alpha_file(self.path, epoch), _npz(alphas))
-        if logs is not None:
-            weights = [softmax(alpha) for alpha in alphas.values()]
-            logs["alpha_entropy"] = float(np.mean([-(w * np.log(w)).sum(axis=-1).mean() for w in weights]))
-            logs["skip_share"] = genotype.share("skip_connect")
-
-
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-class AlphaSummaries(TensorBoardScalars):
-    """Also histograms of softmax(alpha), once an epoch."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        with self.writer.as_default(step=epoch):
-            for kind, alpha in self.model.supernet.alphas.items():
-                tf.summary.histogram(f"softmax_alpha/{kind}", tf.nn.softmax(tf.convert_to_tensor(alpha)))

@@ -20,8 +20,8 @@ from dartsminus_tf.search.beta import BetaCallback
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
 from dartsminus_tf.search.flops import ExpectedFlops, flops_penalty
-from dartsminus_tf.search.history import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.progressive import run_progressive
+from dartsminus_tf.search.recording import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
 from dartsminus_tf.search.truth import AccuracyTable, TrueAccuracy, table_of, true_result, truth_markdown
 from dartsminus_tf.spaces.build import build_supernet
