@@ -544,7 +544,12 @@ def no_flags(values):
             "",
             "error: interrupted: the export was not written\n",
         ),
-        (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot read or write (full). Received: 'x/y'\n"),
+        (
+            OSError(errno.ENOSPC, "full", "x/y"),
+            2,
+            "",
+            "error: cannot read or write (No space left on device). Received: 'x/y'\n",
+        ),
     ],
 )
 def test_exit_codes(error, code, out, err, monkeypatch, capsys):

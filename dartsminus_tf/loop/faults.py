@@ -2,14 +2,13 @@
 
 import contextlib
 import math
-import os
-import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.foundation.errors import WRITE_ERRORS, UsageError
+from dartsminus_tf.foundation.errors import UsageError, first_reason, write_fault
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.state import NotFinite
 
@@ -56,12 +55,9 @@ def data_faults(where: str) -> Iterator[None]:
     try:
         yield
     except DATA_ERRORS as error:
-        # A stack may come before TensorFlow's line, and the names of nodes after it.
-        found = re.search(r"([^\n]+)\n\s*\[\[", error.message) or re.search(r"[^\n]+", error.message)
-        reason = found[0].split("[[")[0].removeprefix("{{function_node").strip() if found else "no reason given"
         raise UsageError(
             f"The data cannot be read at {where}: repair them, then the same command goes on from there. "
-            f"Received: {reason[:300]}"
+            f"Received: {first_reason(error.message)}"
         ) from None
 
 
@@ -74,14 +70,14 @@ def write_faults(checkpoints: Checkpoints) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 closes a file on a full disk with a RuntimeError
-        found = re.search(r"errno = (\d+)", str(error))
-        number = getattr(error, "errno", None) or (int(found[1]) if found else None)
-        if number not in WRITE_ERRORS:
+    except Exception as error:
+        reason, file = write_fault(error), getattr(error, "filename", None)
+        elsewhere = file is not None and checkpoints.directory.parent not in Path(file).parents
+        if reason is None or elsewhere:
             raise
         saved = checkpoints.saved()
         resume = f"the same command goes on from {saved[-1].name}" if saved else "start again: nothing was saved"
         raise UsageError(
-            f"Cannot write to the run directory ({os.strerror(number)}): make room or give access, then {resume}. "
+            f"Cannot write to the run directory ({reason}): make room or give access, then {resume}. "
             f"Received: {checkpoints.directory.parent}"
         ) from None
