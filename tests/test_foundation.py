@@ -23,7 +23,6 @@ from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import RunDirectory, RunKind
 from dartsminus_tf.foundation.settings import differences, layered, lookup
 from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.tables import MetricsTable
 
 CONFIG = {"runtime": {"seed": 3, "verbose": 0}, "rate": 0.1}
 
@@ -185,54 +184,6 @@ def test_an_error_is_one_line_of_bounded_length():
     with pytest.raises(UsageError, match=r"^must be small\. Received: 'big'$"):
         require(False, "must be small", "big")
     require(True, "", None)
-
-
-# Tables
-
-
-def test_rows_that_are_made_again_are_dropped(tmp_path):
-    path = tmp_path / "metrics.csv"
-    table = MetricsTable(path)
-    for epoch in range(3):
-        table.append({"epoch": epoch, "loss": epoch / 2})
-    assert path.read_text() == "epoch,loss\n0,0.0\n1,0.5\n2,1.0\n"
-    table = MetricsTable(path, end=2)
-    assert table.rows == [{"epoch": "0", "loss": "0.0"}, {"epoch": "1", "loss": "0.5"}]
-    table.append({"epoch": 1, "loss": 7})
-    assert path.read_text() == "epoch,loss\n0,0.0\n1,7\n"
-
-
-def test_columns_that_come_later(tmp_path):
-    table = MetricsTable(tmp_path / "metrics.csv")
-    table.append({"epoch": 0, "loss": 1})
-    table.append({"epoch": 1, "loss": None, "ap": 0.5})
-    assert (tmp_path / "metrics.csv").read_text() == "epoch,loss,ap\n0,1,\n1,,0.5\n"
-
-
-def test_rows_by_step_and_part(tmp_path):
-    path = tmp_path / "steps.csv"
-    make = lambda end: MetricsTable(path, end, "step", ("split", "fold"))  # noqa: E731
-    table = make(0)
-    for step in (10, 20):
-        for fold in (None, 1, 0):
-            table.append({"step": step, "split": "val", "fold": fold, "ap": step})
-    assert len(table.rows) == 6
-    table = make(21)
-    for fold in (1, None, 0):  # read from the file, they are texts
-        table.append({"step": 20, "split": "val", "fold": fold, "ap": 0})
-    assert [row["ap"] for row in table.rows] == ["10"] * 3 + [0] * 3
-    table.append({"step": 20, "split": "test", "fold": None, "ap": 1})
-    assert [row["ap"] for row in table.rows][3:] == [0, 0, 0, 1]
-    assert len(make(20).rows) == 3
-
-
-@pytest.mark.parametrize(
-    "content", [b"epoch,loss\n0,1\n\xff,2\n", b"epoch,loss\n0,1\nx,2\n", b"loss\n1\n", b"epoch,a\n,1\n"]
-)
-def test_a_damaged_table_is_one_line(tmp_path, content):
-    (tmp_path / "metrics.csv").write_bytes(content)
-    with pytest.raises(UsageError, match=r"damaged: .*Received: .*metrics\.csv$"):
-        MetricsTable(tmp_path / "metrics.csv", 5)
 
 
 # Settings
@@ -593,7 +544,12 @@ def no_flags(values):
             "",
             "error: interrupted: the export was not written\n",
         ),
-        (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot read or write (full). Received: 'x/y'\n"),
+        (
+            OSError(errno.ENOSPC, "full", "x/y"),
+            2,
+            "",
+            "error: cannot read or write (No space left on device). Received: 'x/y'\n",
+        ),
     ],
 )
 def test_exit_codes(error, code, out, err, monkeypatch, capsys):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from dartsminus_tf.foundation.errors import WRITE_ERRORS, Interrupted, Stopped, UsageError
+from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
 from dartsminus_tf.foundation.lock import require_locks
 from dartsminus_tf.foundation.output import shown, unfailing_streams
 from dartsminus_tf.foundation.paths import define_path, define_paths
@@ -70,15 +70,12 @@ def _exit_code(main: Main, define: Callable[[flags.FlagValues], None], argv: Seq
         return refuse(str(interruption), EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         print(f"\nstopped; go on from what is saved with: {this_command()}", flush=True)
-    except OSError as error:
-        if error.errno not in WRITE_ERRORS:
+    except Exception as error:
+        line = machine_fault(error)
+        if line is None:
             raise
-        return refuse(f"cannot read or write ({error.strerror}). Received: {_place(error)}")
+        return refuse(" ".join(line.split()))
     return EXIT_DONE
-
-
-def _place(error: OSError) -> str:
-    return repr(error.filename) if error.filename is not None else "an open file, whose name the system does not say"
 
 
 def parse_flags(argv: Sequence[str], define: Callable[[flags.FlagValues], None]) -> flags.FlagValues | None:

@@ -13,6 +13,7 @@ from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate
+from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import Start
 from dartsminus_tf.spaces.build import build_network, network_from_config
@@ -33,6 +34,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     """
     run = RunDirectory(model_dir, config)
     if (result := run.finished()) is not None:
+        mend_tables(run.path)
         return result
     genotype, space = find_genotype(config.genotype)
     own_options(config, genotype)  # refused before the data are read
@@ -49,8 +51,8 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
 
 def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loop, space: str | None) -> dict:
     config = run.config
-    initial_epoch = loop.restore().epoch
-    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
+    loop.restore()
+    metrics = MetricsCsv(loop.records, config.epochs, quiet=config.runtime.verbose == 0)
     loop.run(
         [
             EpochLearningRate(config.weights, config.epochs),
@@ -106,8 +108,8 @@ def _finish(
 ) -> dict:
     with replacing(run.path / WEIGHTS) as temporary:
         network.save_weights(temporary, overwrite=True)
-    last = metrics.table.rows[-1]
     config = run.config
+    last = metrics.table.row(config.epochs - 1)
     result = {
         "kind": "train",
         "space": space,

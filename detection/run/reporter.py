@@ -12,7 +12,7 @@ from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.tables import MetricsTable
+from dartsminus_tf.foundation.tables import MetricsTable, whole_rows
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels
 from detection.model import task as task_lib
@@ -58,7 +58,8 @@ class Reporter:
         """Notes the step that the run starts or resumes from, and who evaluates."""
         self.global_step, self._task = global_step, task
         step = int(global_step.numpy())
-        self._metrics = MetricsTable(self._folder / "metrics.csv", step + 1, key="step", parts=("split",))
+        file, key = self._folder / "metrics.csv", {"key": "step", "parts": ("split",)}
+        self._metrics = MetricsTable(file, whole_rows(file, end=step + 1, say=self.say, **key), **key)
         self._last = (step, self.seconds)
 
     def on_train(self, output: Mapping[str, Any]) -> None:
