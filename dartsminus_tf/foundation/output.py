@@ -64,7 +64,7 @@ def _occupy_closed_descriptors() -> None:
 
 def _unfailing(stream):
     if stream is None:  # it was closed when Python started
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for the rest of the process
+        return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115  for the rest of the process
     try:
         number = stream.fileno()
         raw = getattr(stream.buffer, "raw", stream.buffer)
