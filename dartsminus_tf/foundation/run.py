@@ -10,7 +10,7 @@ result.json    written last: the run is finished
 import contextlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +38,7 @@ class RunKind:
         lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
+        as_now: brings settings that an older version stored into the form that settings have now.
     """
 
     file: str = "config.yaml"
@@ -46,6 +47,7 @@ class RunKind:
     lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"
     packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+    as_now: Callable[[dict], dict] = dict
 
     def require_same(self, before: dict, now: dict, path: Path, sections: Sequence[str] = ()) -> None:
         """Refuse a directory that belongs to other settings.
@@ -60,7 +62,7 @@ class RunKind:
         """
         differing = {
             key: pair
-            for key, pair in differences(before, now).items()
+            for key, pair in differences(self.as_now(before), now).items()
             if (key in self.bound or not key.startswith(self.free)) and key.startswith(tuple(sections) or "")
         }
         if differing:

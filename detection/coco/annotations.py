@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -69,9 +70,9 @@ def read_labels(annotation_file: str | None) -> Labels:
             return labels_of(instances)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise UsageError(
-        f"task.annotation_file must be the instances JSON that prepare_coco wrote. Received: {annotation_file!r}"
-    )
+    missing = "" if os.path.exists(annotation_file or "") else "no such file: "
+    rule = f"{missing}task.annotation_file must be the instances JSON that prepare_coco wrote"
+    raise UsageError(f"{rule}. Received: {annotation_file!r}")
 
 
 def write_where_missing(labels: Labels, annotation_file: str) -> None:

@@ -1,6 +1,5 @@
 """What a run reads: there, whole, and of the classes that the config says. Nothing is written."""
 
-import glob
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from official.core import config_definitions as cfg
 from dartsminus_tf.foundation.errors import UsageError, require
 from detection.coco.annotations import Labels, labels_of, read_labels
 from detection.data import examples, shards, tfds_coco
-from detection.data.shards import input_patterns
+from detection.data.shards import input_files, input_patterns, matching_files
 
 
 def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> Labels:
@@ -34,7 +33,7 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
     require(largest < num_classes, rule, num_classes)
     require(smallest >= 1, "category ids must start at 1, 0 is background; run prepare_coco", smallest)
     for name in names:
-        for folder, split in _prepared_splits(input_patterns(getattr(params.task, name).input_path)):
+        for folder, split in _prepared_splits(getattr(params.task, name).input_path):
             _check_split(folder, split, labels.names, num_classes)
     return labels
 
@@ -45,7 +44,7 @@ def _check_source(name: str, data: cfg.DataConfig) -> None:
         tfds_coco.require_prepared(data)
         return
     for pattern in input_patterns(data.input_path):
-        files = sorted(glob.glob(pattern))
+        files = matching_files(pattern)
         require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
         rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
         require(examples.is_readable(files[0]), rule, files[0])
@@ -58,9 +57,9 @@ def _evaluation_labels(params: cfg.ExperimentConfig, model_dir: str) -> Labels:
     return read_labels(path)
 
 
-def _prepared_splits(patterns: Sequence[str]) -> set[tuple[Path, str]]:
+def _prepared_splits(input_path: str | Sequence[str]) -> set[tuple[Path, str]]:
     """Folder and name of the splits that `prepare_coco` wrote whose shards match."""
-    paths = (Path(file) for pattern in patterns for file in glob.glob(pattern))
+    paths = map(Path, input_files(input_path))
     splits = {(path.parent, shards.split_of(path.name)) for path in paths}
     return {(folder, split) for folder, split in splits if (folder / f"stats_{split}.json").is_file()}
 
