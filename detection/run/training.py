@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+import orbit
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
@@ -115,18 +116,41 @@ def _run(
     if note is not None:
         checkpoints.note_saves(runner.checkpoint_manager, start_step, note)
     reporter.begin(runner.trainer.global_step, runner.trainer.task)
-    _run_loop(runner)
-    if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
-        with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
+    with runner.strategy.scope(), _divergence():  # Model Garden's EMA swaps weights in a scope alone
+        if note is not None:
+            train_and_evaluate(runner.controller, runner.trainer.global_step, params.trainer, reporter)
+        if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
             runner.controller.evaluate(steps=params.trainer.validation_steps)
     reporter.write_report()
     return _result(params, runner, reporter)
 
 
-def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
+def train_and_evaluate(
+    controller: orbit.Controller, global_step: tf.Variable, trainer: cfg.TrainerConfig, reporter: Reporter
+) -> None:
+    """Orbit's training with evaluations in between. Loops and evaluations end at whole multiples of their lengths.
+
+    Orbit counts them from where a run begins or resumes, and forgets an evaluation that an end of the process hit.
+    """
+    interval = trainer.validation_interval or trainer.train_steps
+    step = int(global_step.numpy())
+    if 0 < step < trainer.train_steps and step % interval == 0 and not reporter.has_validated(step):
+        controller.evaluate(steps=trainer.validation_steps)
+    while step < trainer.train_steps:
+        ends = [length * (step // length + 1) for length in (trainer.steps_per_loop, interval)]
+        controller.train(steps=min(*ends, trainer.train_steps), checkpoint_at_completion=False)
+        step = int(global_step.numpy())
+        if step % interval == 0 or step >= trainer.train_steps:
+            controller.evaluate(steps=trainer.validation_steps)
+    controller.save_checkpoint()
+
+
+@contextlib.contextmanager
+def _divergence() -> Iterator[None]:
+    """Turns Model Garden's check after every loop of steps into one line."""
     try:
-        runner.run()
-    except RuntimeError as error:  # Model Garden's check after every loop of steps
+        yield
+    except RuntimeError as error:
         if "loss value" not in str(error):
             raise
         raise UsageError(
