@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from official.core import base_trainer
 
@@ -80,10 +81,30 @@ class StoppableTrainer(base_trainer.Trainer):
             raise Stopped(f"stopped at step {int(self.global_step.numpy())}; {outcome}")
 
 
+def refuse_poison(manager: tf.train.CheckpointManager, variables: Callable[[], Sequence[tf.Variable]]) -> None:
+    """Has `manager` refuse to save `variables` that are not all finite, whoever asks it to.
+
+    Raises (in `manager.save`):
+      UsageError: naming the variable and the last checkpoint.
+    """
+    save = manager.save
+
+    def save_finite(*args, **kwargs) -> str | None:
+        for variable in variables():
+            if variable.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(variable))):
+                raise UsageError(
+                    f"training diverged; lower trainer.optimizer_config.learning_rate. The last good checkpoint is "
+                    f"{manager.latest_checkpoint}. Received: values of {variable.name} that are not finite"
+                )
+        return save(*args, **kwargs)
+
+    manager.save = save_finite
+
+
 def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     """Puts aside the newest checkpoints of a run until one is whole, and names them.
 
-    Every tensor is read: TensorFlow keeps a checksum of each.
+    Every tensor is read: TensorFlow keeps a checksum of each. One with values that are not finite is broken too.
 
     Raises:
       UsageError: there are checkpoints, and none is whole.
@@ -107,8 +128,11 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
 def _is_whole(path: str) -> bool:
     try:
         reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
+        return all(_is_finite(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map())
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
         return False
-    return True
+
+
+def _is_finite(tensor: np.ndarray | bytes) -> bool:
+    values = np.asarray(tensor)
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())

@@ -87,7 +87,10 @@ class Reporter:
         if self.evaluation is None:
             raise UsageError("task.validation_data must hold an image that can be read. Received: none")
         metrics = self.evaluation.metrics
-        row = _losses(output) | metrics
+        losses = _losses(output)
+        if not np.isfinite(list(losses.values())).all():
+            raise UsageError(f"training diverged; lower the learning rate in a new run. Received: validation {losses}")
+        row = losses | metrics
         self._metrics.append({"step": step, "split": VALIDATION, "seconds": f"{seconds:.1f}"} | row)
         self.say(f"step {step}  validation: {coco_metrics.metrics_line(metrics)}")
         self.sheet = report.validation_sheet(self._params, self.evaluation.detections, self.labels, self._threshold)

@@ -179,6 +179,10 @@ def _build_runner(
         trainer=trainer,
     )
     if training:
+        optimizer = runner.trainer.optimizer
+        interruption.refuse_poison(
+            runner.checkpoint_manager, lambda: [*runner.trainer.model.variables, *optimizer.variables()]
+        )
         manager, step = runner.checkpoint_manager, runner.trainer.global_step
         runner.trainer.save = lambda: manager.save(int(step.numpy()), check_interval=False)
     return runner

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.tables import MetricsTable
 from detection.run.reporter import Reporter
 from detection.run.training import train_and_evaluate
@@ -73,3 +74,14 @@ def test_evaluations_by_hand(tmp_path):
     rows, trainer = [], SimpleNamespace(train_steps=25, steps_per_loop=10, validation_interval=20, validation_steps=7)
     go(13, rows, trainer, tmp_path)
     assert rows == [(20, "train"), (20, "validation"), (25, "train"), (25, "validation"), (25, "saved")]
+
+
+@pytest.mark.parametrize("name", ["total_loss", "cls_loss", "box_loss", "model_loss"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_validation_that_is_not_finite_is_a_fault(name, value, tmp_path):
+    reporter = Reporter(SimpleNamespace(trainer=SimpleNamespace(train_steps=9)), tmp_path, None, 0.5, None)
+    evaluation = SimpleNamespace(metrics={"ap": 0.5})
+    reporter.begin(tf.Variable(3), SimpleNamespace(coco_metric=SimpleNamespace(last=evaluation)))
+    with pytest.raises(UsageError, match=f"diverged; .*'{name}': {value}"):
+        reporter.on_evaluation({"total_loss": 1.0} | {name: value})
+    assert not reporter.has_validated(3)
