@@ -269,8 +269,12 @@ def test_a_step_back_takes_the_tables_back_too(tmp_path):
     loop = make_loop(tmp_path, STEP_BACK)
     loop.restore()
     bad_validation(loop, 6)
-    metrics = MetricsCsv(loop.records, EPOCHS, quiet=True)
-    loop.run([metrics])
+    metrics, seen = MetricsCsv(loop.records, EPOCHS, quiet=True), []
+    begin = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: seen.append((epoch, len(metrics.table.rows)))
+    )
+    loop.run([begin, metrics])
+    assert seen == [(0, 0), *[(1, 1)] * 6, (0, 0), (1, 1), (2, 2)]
     assert [row["epoch"] for row in metrics.table.rows] == [0, 1, 2]
     assert [row["epoch"] for row in csv.DictReader(io.StringIO(text(tmp_path)))] == ["0", "1", "2"]
 
