@@ -66,9 +66,7 @@ def repair_annotations(entries: list[dict], images: Images, categories: dict, ta
         if numbers.is_repeated(key, same) or repeated(same, read_id(found.entry.get("image_id"))):
             tally["annotation_duplicate"] += 1
             continue
-        tally.update(["box_clipped"] * (max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > 1e-3))
-        tally.update(["box_scaled_from_fractions"] * whole)
-        tally.update(["box_from_segmentation"] * (found.outline.source != "bbox"))
+        _count(found, whole, max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > 1e-3, tally)
         kept.append(_annotation(numbers.of(key, same, tally), found, clipped, whole, tally))
     _require_most(len(kept) + tally["annotation_duplicate"], tally)
     return kept
@@ -88,6 +86,17 @@ def _object(entry: dict, images: Images, categories: dict, tally: Tally) -> _Obj
     else:
         return _Object(entry, images.numbers[image], categories[category], outline)
     return None
+
+
+def _count(found: _Object, scaled: bool, clipped: bool, tally: Tally) -> None:
+    changes = {
+        "box_clipped": clipped,
+        "box_scaled_from_fractions": scaled,
+        "box_from_segmentation": found.outline.source != "bbox",
+    }
+    for reason, holds in changes.items():
+        if holds:
+            tally[reason] += 1
 
 
 def _are_fractions(objects: list[_Object]) -> bool:
