@@ -18,7 +18,7 @@ import tensorflow as tf
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically
-from dartsminus_tf.foundation.run import stored_json, stored_result
+from dartsminus_tf.foundation.results import SearchResult, stored_json, stored_result
 from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.tables import MetricsTable
 from dartsminus_tf.foundation.typed import load_config
@@ -122,7 +122,7 @@ class SearchHistory:
     @cached_property
     def result(self) -> dict | None:
         """What the finished run wrote; None before."""
-        return stored_result(self.path)
+        return stored_result(self.path, SearchResult)
 
     def dominant_skips(self) -> np.ndarray:
         """The number of edges, over all kinds of cell, whose strongest candidate is `skip_connect` [epochs]."""
