@@ -10,7 +10,7 @@ import h5py
 
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.foundation.digests import require_files
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from dartsminus_tf.foundation.results import RESULT, TrainResult, stored_result
 from dartsminus_tf.foundation.run import RunDirectory, stored_settings
 from dartsminus_tf.foundation.typed import load_config
@@ -63,23 +63,21 @@ def finished_training(model_dir: str | Path) -> FinishedTraining:
 
 def _require_plain(weights: Path) -> None:
     """Refuse what is no HDF5 file, or has links or data that lead out of what can be seen in it."""
+    size = weights.stat().st_size
     try:
-        with h5py.File(weights) as file:
-            file.visititems_links(lambda name, link: _require_hard(name, link, weights))
-            file.visititems(lambda name, item: _require_inside(name, item, weights))
+        with h5py.File(weights) as file:  # the visits end at the first that returns something
+            problem = file.visititems_links(_foreign_link) or file.visititems(lambda *item: _foreign_data(*item, size))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"The weights are no whole HDF5 file ({error}): {ADVICE}. Received: {weights}") from None
+        problem = f"no whole HDF5 file: {brief(error)}"
+    if problem:
+        raise UsageError(f"The weights cannot be used ({problem}): {ADVICE}. Received: {weights}")
 
 
-def _require_hard(name: str, link: object, weights: Path) -> None:
-    if not isinstance(link, h5py.HardLink):
-        raise UsageError(f"Weights may hold no {type(link).__name__} ({name!r}): {ADVICE}. Received: {weights}")
+def _foreign_link(name: str, link: object) -> str | None:
+    return None if isinstance(link, h5py.HardLink) else f"{name!r} is a {type(link).__name__}"
 
 
-def _require_inside(name: str, item: object, weights: Path) -> None:
-    if not isinstance(item, h5py.Dataset):
-        return
-    if item.external or item.is_virtual or item.nbytes > weights.stat().st_size:
-        raise UsageError(f"Weights must lie in the file itself ({name!r} does not): {ADVICE}. Received: {weights}")
+def _foreign_data(name: str, item: object, size: int) -> str | None:
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual or item.nbytes > size):
+        return f"{name!r} does not lie in the file itself"
+    return None

@@ -6,7 +6,7 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.export.count import count
 from dartsminus_tf.foundation.digests import file_digest
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from dartsminus_tf.foundation.files import replacing
 from dartsminus_tf.foundation.results import RESULT, TrainResult
 from dartsminus_tf.foundation.run import RunDirectory
@@ -145,7 +145,9 @@ def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
     try:
         network.load_weights(done.weights)
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"Not the weights of this network ({error}): {ADVICE}. Received: {done.weights}") from None
+        raise UsageError(
+            f"Not the weights of this network ({brief(error)}): {ADVICE}. Received: {done.weights}"
+        ) from None
     require_finite(network, done.weights)
     return network, done.result
 

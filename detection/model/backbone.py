@@ -9,7 +9,7 @@ import tf_keras
 from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from detection.model import manifest as manifest_lib
 from detection.model import stages
 
@@ -100,7 +100,7 @@ class SavedModelBackbone(tf_keras.Model):
             outputs = strategy.run(self._endpoints.serve, args=(tf.zeros([1, side, side, 3]),))
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:
             path = str(self._manifest.path)
-            raise UsageError(f"the SavedModel cannot be run; {_AGAIN} ({_brief(error)}). Received: {path!r}") from None
+            raise UsageError(f"the SavedModel cannot be run; {_AGAIN} ({brief(error)}). Received: {path!r}") from None
         outputs = {name: strategy.experimental_local_results(value)[0] for name, value in outputs.items()}
         features = _as_features(outputs, self._manifest)
         for level, channels in self._manifest.channels.items():
@@ -154,18 +154,13 @@ def _load(manifest: manifest_lib.Manifest) -> _Endpoints:
     try:
         loaded = tf.saved_model.load(path)
     except _DAMAGE as error:
-        raise UsageError(f"the SavedModel cannot be loaded; {_AGAIN} ({_brief(error)}). Received: {path!r}") from None
+        raise UsageError(f"the SavedModel cannot be loaded; {_AGAIN} ({brief(error)}). Received: {path!r}") from None
     for name in ("serve", "train"):
         if not callable(getattr(loaded, name, None)):
             raise UsageError(
                 f"the SavedModel has no endpoint {name!r}; export it with tools/export.py. Received: {path!r}"
             )
     return _Endpoints(loaded, loaded.serve, loaded.train)
-
-
-def _brief(error: Exception) -> str:
-    """The beginning of TensorFlow's message, or what kind of error it is."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _require_finite(variables: list, manifest: manifest_lib.Manifest) -> None:

@@ -8,7 +8,7 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.modeling import optimization
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from detection.model.build import build_parts
 from detection.run import devices
 from detection.run.directory import GO_ON, latest_checkpoint
@@ -64,7 +64,7 @@ def damage(path: str, finite: bool = False) -> str | None:
             if finite and not name.startswith("optimizer/") and not _is_finite(value):
                 return f"{name.partition('/.ATTRIBUTES')[0]} is not finite"
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        return " ".join(str(error).split())[:160] or type(error).__name__
+        return brief(error)
     return None
 
 
