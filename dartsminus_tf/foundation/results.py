@@ -20,7 +20,6 @@ ADVICE = "delete it and give the command that made the run again, which writes i
 LARGEST = 64 * 2**20  # bytes of a JSON file of a run
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Precision = Annotated[float, Field(ge=-1, le=1)]  # -1: there were no such boxes
 Whole = Annotated[int, Field(ge=0, le=10**15)]
 Side = Annotated[int, Field(ge=1, le=10**5)]
 
@@ -88,8 +87,8 @@ class TrainResult(Result):
 class DetectResult(Result):
     """Of the training or the evaluation of a detector."""
 
-    ap: Precision
-    ap50: Precision
+    ap: Share | None  # None: there were no such boxes
+    ap50: Share | None
 
 
 def stored_result(path: Path, kind: type[Result] = Result) -> dict | None:

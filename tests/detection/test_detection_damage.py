@@ -102,14 +102,20 @@ def test_missing_files_of_an_export_are_named(exported, name, damage):
         manifest.read_manifest(str(exported))
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another one, of the same sizes."""
+    folder = tmp_path_factory.mktemp("other") / "backbone"
+    save_backbone(folder, seed=1)
+    content = json.loads((folder / "manifest.json").read_text()) | {"metrics": {"test_accuracy": 0.9}}
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps(sealed(content, "manifest.json", folder_digests(folder))))
+    return folder
+
+
 @pytest.mark.parametrize("names", [[DATA], [INDEX, DATA], [GRAPH], ["manifest.json"]], ids=lambda names: names[0])
-def test_parts_of_two_exports_are_refused(exported, tmp_path, names):
+def test_parts_of_two_exports_are_refused(exported, other, names):
     """As two exports to one place once left them: same sizes, other weights."""
-    other = tmp_path / "other"
-    save_backbone(other, seed=1)
-    content = json.loads((other / "manifest.json").read_text()) | {"metrics": {"test_accuracy": 0.9}}
-    (other / "manifest.json").unlink()
-    (other / "manifest.json").write_text(json.dumps(sealed(content, "manifest.json", folder_digests(other))))
     manifest.read_manifest(str(other))
     for name in names:
         shutil.copy(other / name, exported / name)
