@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from official.core import base_trainer
 
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.signals import StopRequest
+from detection.run import checkpoints
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
 
@@ -104,15 +104,13 @@ def refuse_poison(manager: tf.train.CheckpointManager, variables: Callable[[], S
 def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     """Puts aside the newest checkpoints of a run until one is whole, and names them.
 
-    Every tensor is read: TensorFlow keeps a checksum of each. One with values that are not finite is broken too.
-
     Raises:
       UsageError: there are checkpoints, and none is whole.
     """
     found = ((_INDEX.fullmatch(path.name), path) for path in Path(model_dir).iterdir())
     paths = [str(path)[: -len(".index")] for _, path in sorted((int(m[1]), path) for m, path in found if m)]
     whole = list(paths)
-    while whole and not _is_whole(whole[-1]):
+    while whole and checkpoints.damage(whole[-1]) is not None:
         say(f"checkpoint {whole[-1]} is broken: the one before it is used")
         broken = whole.pop()
         for part in Path(model_dir).glob(f"{Path(broken).name}.*"):
@@ -123,16 +121,3 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
         raise UsageError(
             f"no checkpoint is whole; delete the folder to start from the beginning. Received: {model_dir!r}"
         )
-
-
-def _is_whole(path: str) -> bool:
-    try:
-        reader = tf.train.load_checkpoint(path)
-        return all(_is_finite(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map())
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
-        return False
-
-
-def _is_finite(tensor: np.ndarray | bytes) -> bool:
-    values = np.asarray(tensor)
-    return values.dtype.kind != "f" or bool(np.isfinite(values).all())

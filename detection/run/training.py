@@ -14,9 +14,9 @@ from official.core import config_definitions as cfg
 from official.core import train_lib
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.run import RESULT, RunDirectory, versions
+from dartsminus_tf.foundation.results import write_result
+from dartsminus_tf.foundation.run import RunDirectory, versions
 from dartsminus_tf.foundation.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
 from detection.model.build import build_parts
@@ -54,8 +54,7 @@ def train(
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, run.path, labels, threshold, console)
         result = _run(params, str(run.path), strategy, reporter, stop, run.status.note)
-        run.write_result(result)
-    return result
+        return run.write_result(result)
 
 
 def evaluate(
@@ -85,8 +84,7 @@ def evaluate(
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, Path(output_dir), labels, threshold, console)
         result = _run(params, model_dir, strategy, reporter, stop)
-        write_json(Path(output_dir) / RESULT, result)
-    return result
+        return write_result(Path(output_dir), result)
 
 
 @contextlib.contextmanager
@@ -107,7 +105,10 @@ def _run(
 ) -> dict:
     """A training, whose saved steps are noted, or without `note` an evaluation."""
     tf_keras.utils.set_random_seed(params.task.seed)
-    interruption.drop_broken_checkpoints(model_dir, reporter.say)
+    if note is None:
+        checkpoints.whole_checkpoint(model_dir)
+    else:
+        interruption.drop_broken_checkpoints(model_dir, reporter.say)
     runner = _build_runner(params, model_dir, strategy, reporter, training=note is not None)
     runner.trainer.stop = stop
     start_step = int(runner.trainer.global_step.numpy())
