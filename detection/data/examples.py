@@ -19,9 +19,8 @@ def make_example(image: dict, image_dir: Path, annotations: list[dict], names: d
 
     width, height = image["width"], image["height"]
     encoded, encoding = encode(image_dir / image["file_name"], (width, height))
-    features = tfrecord_lib.image_info_to_feature_dict(
-        height, width, image["file_name"], image["id"], encoded, encoding
-    )
+    name = image["file_name"].encode("utf-8", "replace").decode()  # of a file system without UTF-8
+    features = tfrecord_lib.image_info_to_feature_dict(height, width, name, image["id"], encoded, encoding)
     boxes = [a["bbox"] for a in annotations]
     columns = {
         "bbox/xmin": ([x / width for x, _, _, _ in boxes], "float_list"),

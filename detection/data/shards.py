@@ -113,6 +113,11 @@ def write_shards(
     return done
 
 
+def is_begun(folder: Path, split: str) -> bool:
+    """Whether a call of `write_shards` has not come to its end."""
+    return _journal_path(folder, split).is_file()
+
+
 def forget(folder: Path, split: str) -> None:
     """Makes the next call of `write_shards` begin anew."""
     _journal_path(folder, split).unlink(missing_ok=True)
