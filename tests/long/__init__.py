@@ -1,1 +1,1 @@
-"""Attacks on whole commands: hours, with a seed. `pytest tests/long -m long -n 0`; see `conftest.py` for the options."""
+"""Attacks on whole commands: hours, with a seed. `make test-long`; the options are in `conftest.py`."""

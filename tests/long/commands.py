@@ -32,9 +32,7 @@ class Ended(NamedTuple):
     @property
     def is_refused(self) -> bool:
         """Whether it was refused, or failed, for a reason in one line."""
-        return self.code == 2 and [line[:7] for line in self.said.splitlines() if line.startswith("error: ")] == [
-            "error: "
-        ]
+        return self.code == 2 and sum(line.startswith("error: ") for line in self.said.splitlines()) == 1
 
     @property
     def is_fault(self) -> bool:
@@ -50,14 +48,10 @@ class Zygote:
         legacy = {"TF_USE_LEGACY_KERAS": "1"} if package == "detection" else {}
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | legacy
         program = [sys.executable, str(Path(__file__).with_name("zygote.py")), *MODULES[package]]
-        self._process = subprocess.Popen(
-            program,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            bufsize=0,
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(program, **pipes, env=environment, bufsize=0)
+        if self._process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"{package} cannot be imported")
 
     def __enter__(self) -> "Zygote":
         return self

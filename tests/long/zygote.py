@@ -20,6 +20,7 @@ def serve(modules: list[str]) -> None:
     """Until standard input ends."""
     for name in modules:
         import_module(name)
+    print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         process = os.fork()
