@@ -9,7 +9,8 @@ from typing import NamedTuple
 from tests.long import commands
 from tests.long.commands import Ended
 from tests.long.counts import Counts
-from tests.long.world import Subject, World
+from tests.long.subject import Subject
+from tests.long.world import World
 
 KILLS_IN_A_ROW = 4
 

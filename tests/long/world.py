@@ -5,7 +5,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tests.conftest import TINY_SEARCH
 from tests.detection.tiny_config import tiny_config
 from tests.long import outcomes
 from tests.long.commands import Ended, Zygote
+from tests.long.subject import Subject
 
 OFTEN = ["runtime.deterministic=true", "runtime.save_minutes=0.003", "runtime.verbose=0"]
 SEARCH = [
@@ -38,30 +38,6 @@ STEPS = 12
 TRAINER = {"train_steps": STEPS, "steps_per_loop": 1, "summary_interval": 1, "validation_interval": 6}
 TRAINER |= {"checkpoint_interval": 3}
 IMAGES, SHARDS = 24, 4
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A command that is attacked.
-
-    Args:
-        name: of the kind.
-        module: its module, whose package says which zygote runs it.
-        flags: folder that it writes to -> its flags.
-        outcome: that folder -> what it came to; fails where it has not come to its end.
-        is_done: whether it has come to its end, so that nobody gives the command again.
-    """
-
-    name: str
-    module: str
-    flags: Callable[[Path], list[str]]
-    outcome: Callable[[Path], object]
-    is_done: Callable[[Path], bool] = lambda folder: False
-
-    @property
-    def package(self) -> str:
-        """Whose processes run it."""
-        return self.module.partition(".")[0]
 
 
 def overrides(texts: list[str]) -> list[str]:
