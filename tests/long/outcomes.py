@@ -71,13 +71,13 @@ def of_export(folder: Path) -> dict:
     return {"variables": _variables(folder / "variables" / "variables"), "manifest": kept}
 
 
-def _variables(checkpoint: Path) -> dict[str, str]:
-    """Every variable; the description of the objects that hold them is written in another order each time."""
+def _variables(checkpoint: Path) -> list[str]:
+    """Every variable; they are listed, and their objects described, in another order each time."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(checkpoint))
     names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
-    return {name: digest(reader.get_tensor(name).tobytes()) for name in sorted(names)}
+    return sorted(digest(reader.get_tensor(name).tobytes()) for name in names)
 
 
 def of_preparation(folder: Path) -> dict:
