@@ -10,25 +10,20 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from sklearn.model_selection import train_test_split
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.pictures import SUFFIXES, PictureError
+from dartsminus_tf.foundation.picture_names import by_ending, ending, is_hidden, is_picture_name
+from dartsminus_tf.foundation.pictures import PictureError
 
 _SPLITS = {
     "train": re.compile(r"(train|training|trn)(set|split|data|images)?(\d|\d{4})?"),
     "val": re.compile(r"(val|valid|validation|dev|devel|eval|evaluation)(set|split|data|images)?(\d|\d{4})?"),
     "test": re.compile(r"(test|testing|tst)(set|split|data|images)?(\d|\d{4})?"),
 }
-_NOT_FOR_EYES = frozenset(  # what systems and programs put among pictures, besides names that begin with a dot
-    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "__pycache__")
-    + ("system volume information",)
-)
-
-
 HELD_OUT, SPLIT_SEED = 0.2, 0
 
 Files = list[tuple[Path, int]]  # with the number of the class
@@ -120,7 +115,7 @@ def _class_folders(path: Path, found: Found) -> dict[str, Path]:
         same = folders.get(name) or places.get(place)
         _require(same is None, "Two folders are one and the same class: leave one", [same, folder], path)
         folders[name] = places[place] = folder
-    loose = sum(_is_picture(entry.name) for entry in path.iterdir() if not entry.is_dir())
+    loose = sum(is_picture_name(entry.name) for entry in path.iterdir() if not entry.is_dir())
     if loose:
         found.remarks.append(f"passed over {loose} pictures that are in no class folder of {shown(path)}")
     return dict(sorted(folders.items()))
@@ -142,35 +137,29 @@ def _files(folders: dict[str, Path], found: Found) -> Files:
         own: collections.Counter = collections.Counter()
         paths = sorted(_pictures(folder, own, found.faults))
         if not paths:
-            others = f" (it has {_by_ending(own)})" if own else ""
+            others = f" (it has {by_ending(own)})" if own else ""
             raise UsageError(f"A class folder must have pictures{others}. Received: {shown(folder)}")
         files += [(path, found.classes.index(name)) for path in paths]
         passed_over += own
     if passed_over:
-        found.remarks.append(f"passed over {_by_ending(passed_over)}")
+        found.remarks.append(f"passed over {by_ending(passed_over)}")
     return files
 
 
 def _pictures(folder: Path, passed_over: collections.Counter, faults: list[PictureError]) -> Iterator[Path]:
     for place, below, files in os.walk(folder, onerror=_fail):
-        below[:] = sorted(name for name in below if not _is_hidden(name))
+        below[:] = sorted(name for name in below if not is_hidden(name))
         for path in [Path(place, name) for name in below]:
-            if _is_picture(path.name):
+            if is_picture_name(path.name):
                 faults.append(PictureError(path, "it is a folder"))
                 below.remove(path.name)
             elif path.is_symlink():  # it is not walked into: it may lead round in a circle
                 passed_over["linked folder"] += 1
-        for path in [Path(place, name) for name in files if not _is_hidden(name)]:
-            if _is_picture(path.name):
+        for path in [Path(place, name) for name in files if not is_hidden(name)]:
+            if is_picture_name(path.name):
                 yield path
             else:
-                passed_over[path.suffix.lower() or "without ending"] += 1
-
-
-def _by_ending(passed_over: collections.Counter) -> str:
-    """`5 files that are no pictures by their ending: .heic 3, .txt 2`."""
-    named = ", ".join(f"{shown(ending, 20)} {count}" for ending, count in sorted(passed_over.items()))
-    return f"{passed_over.total()} files that are no pictures by their ending: {named}"
+                passed_over[ending(path.name)] += 1
 
 
 def _hold_out(files: Files, folders: dict[str, Path], root: Path) -> tuple[Files, Files]:
@@ -192,15 +181,7 @@ def _mixed(files: Files) -> Files:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
-
-
-def _is_picture(name: str) -> bool:
-    return not _is_hidden(name) and PurePath(name).suffix.lower() in SUFFIXES
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in _NOT_FOR_EYES
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _class_name(folder: Path) -> str:

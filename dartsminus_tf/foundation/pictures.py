@@ -23,15 +23,11 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # Pillow's names; MPO, of cameras, is a JPEG
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
-)
 MAX_PIXELS = 178_956_970  # where Pillow itself raises, too
 MAX_BYTES = 2**31
 LEFT_OUT = "left_out.json"  # where a run keeps the names of all pictures that it does without, and why
 
 _MOST_NAMED = 20
-
 _JPEG = ("JPEG", "MPO")
 _TURN = {  # EXIF's orientation: what turns the stored picture into the one that is meant to be seen
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -162,9 +158,8 @@ def name_left_out(faults: Sequence[PictureError], remarks: Sequence[str] = (), f
         file: the name of the one that lists them all.
     """
     lines = [f"left out: {shown(fault.path)}: {fault.reason}" for fault in faults[:_MOST_NAMED]]
-    if faults:
-        more = f", all are named in {file}" if len(faults) > _MOST_NAMED else ""
-        lines.append(f"pictures left out: {len(faults)}{more}")
+    more = f", all are named in {file}" if len(faults) > _MOST_NAMED else ""
+    lines += [f"pictures left out: {len(faults)}{more}"] if faults else []
     for line in [*lines, *remarks]:
         print(f"data: {line}", file=sys.stderr, flush=True)
 
@@ -181,7 +176,7 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
     except PictureError:
         raise
     except UnidentifiedImageError:
-        raise PictureError(path, f"its content is none of {', '.join(FORMATS)}") from None
+        raise PictureError(path, f"its content is none of {', '.join(FORMATS)}, or its header is damaged") from None
     except Image.DecompressionBombError:
         raise PictureError(path, f"it has more than {MAX_PIXELS:,} pixels") from None
     except _DAMAGE as error:

@@ -1,5 +1,6 @@
 """Images one by one, for pictures and predictions: from a run's data or from files."""
 
+import collections
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from official.vision.dataloaders import tf_example_decoder
 
 from dartsminus_tf.foundation import pictures
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.picture_names import ending, is_hidden, is_picture_name
 from dartsminus_tf.foundation.pictures import PictureError
 from detection.coco.boxes import Boxes
 from detection.coco.pictures import MAX_ASPECT, is_too_thin
@@ -50,20 +52,21 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         yield Sample(image, number, f"{number:012d}", truth)
 
 
-def image_files(path: str) -> tuple[list[Path], list[str]]:
-    """One image file, or those of a folder in name order, hidden ones not; and the names of its other files.
+def image_files(path: str) -> tuple[list[Path], collections.Counter]:
+    """One image file, or those of a folder in name order; and the numbers of its other files by their ending.
 
     Raises:
       UsageError: there is no image.
     """
     place = Path(path)
     if place.is_file():
-        return [place], []
-    entries = [entry for entry in sorted(place.glob("*")) if not entry.name.startswith(".")]
-    files = [entry for entry in entries if entry.suffix.lower() in pictures.SUFFIXES]
+        return [place], collections.Counter()
+    entries = [entry for entry in sorted(place.glob("*")) if not is_hidden(entry.name)]
+    files = [entry for entry in entries if is_picture_name(entry.name)]
     if not files:
         raise UsageError(f"--input must be an image or a folder of images. Received: {path!r}")
-    return files, [entry.name for entry in entries if entry not in files and not entry.is_dir()]
+    others = set(entries) - set(files)
+    return files, collections.Counter(ending(entry.name) for entry in others if not entry.is_dir())
 
 
 def file_sample(file: Path, number: int) -> Sample:

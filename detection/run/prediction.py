@@ -9,7 +9,7 @@ from official.core import config_definitions as cfg
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import replacing, write_json
-from dartsminus_tf.foundation.output import shown
+from dartsminus_tf.foundation.picture_names import by_ending
 from dartsminus_tf.foundation.pictures import PictureError, name_left_out
 from dartsminus_tf.foundation.progress import ProgressLine
 from detection.coco.annotations import Labels
@@ -49,10 +49,9 @@ def predict(
     Raises:
       UsageError: no image at `source`, or none that can be read.
     """
-    files, others = (None, []) if source is None else samples.image_files(source)
+    files, others = (None, None) if source is None else samples.image_files(source)
     done = Prediction(str(Path(model_dir) / "predictions"))
     folder = Path(done.folder)
-    (folder / _UNREADABLE).unlink(missing_ok=True)
     detect, _ = serving.latest_detector(params, model_dir, labels)
     unreadable, results, seconds = [], [], 0.0
     for sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
@@ -66,15 +65,20 @@ def predict(
         results += boxes.entries(_image_keys(sample, labels, from_files=files is not None))
         if done.images <= num_pictures:
             _draw(folder, sample, boxes.above(threshold), labels)
-    name_left_out(unreadable, [f"no picture by its ending: {shown(name)}" for name in others], _UNREADABLE)
+    name_left_out(unreadable, [f"passed over {by_ending(others)}"] if others else [], _UNREADABLE)
     if not done.images:
         raise UsageError(f"--input holds no readable image. Received: {source!r}")
-    write_json(folder / "results.json", results)
-    if unreadable:
-        write_json(folder / _UNREADABLE, [str(fault.path) for fault in unreadable])
+    _write(folder, results, unreadable)
     done.unreadable, done.detections = len(unreadable), len(results)
     done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
     return done
+
+
+def _write(folder: Path, results: list[dict], unreadable: list[PictureError]) -> None:
+    (folder / _UNREADABLE).unlink(missing_ok=True)
+    write_json(folder / "results.json", results)
+    if unreadable:
+        write_json(folder / _UNREADABLE, [str(fault.path) for fault in unreadable])
 
 
 def _samples(params: cfg.ExperimentConfig, files: list[Path] | None) -> Iterator[samples.Sample | PictureError]:
