@@ -37,7 +37,7 @@ def test_endings_in_any_case_and_what_is_passed_over_by_ending(tmp_path, capsys)
     assert images.shape == (20, 9, 9, 3) and np.abs(images.astype(int) - 200).max() <= 2
     said = capsys.readouterr().err
     named = ".heic 1, .svg 1, .txt 2, linked folder 1, without ending 1"
-    assert f"passed over 6 files that are no pictures by their ending: {named}\n" in said
+    assert f"passed over in {tmp_path}: 6 files that are no pictures by their ending: {named}\n" in said
     assert f"passed over 1 pictures that are in no class folder of {tmp_path}\n" in said
 
 

@@ -142,7 +142,7 @@ def _files(folders: dict[str, Path], found: Found) -> Files:
         files += [(path, found.classes.index(name)) for path in paths]
         passed_over += own
     if passed_over:
-        found.remarks.append(f"passed over {by_ending(passed_over)}")
+        found.remarks.append(f"passed over in {shown(next(iter(folders.values())).parent)}: {by_ending(passed_over)}")
     return files
 
 
