@@ -512,7 +512,7 @@ def test_a_full_disk_hides_no_error_and_keeps_no_lock(tmp_path, monkeypatch):
 
 def test_a_command_of_odd_bytes_can_be_stored(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["tool", "--model_dir=b\udcff"])
-    assert outcome(tmp_path, None).command == "tool '--model_dir=b?'"
+    assert outcome(tmp_path, None).command == r"tool $'--model_dir=b\xff'"
 
 
 # Commands

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
+from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.foundation.tables import Row, markdown, mean_and_spread, write_csv
 from dartsminus_tf.search.history import SearchHistory, find_histories
@@ -102,6 +104,7 @@ def _figure(groups: dict[str, list[SearchHistory]]):
     }
     panels = truths | {name: title for name, title in PANELS.items() if name in measured}
     figure, axes = new_figure(1, len(panels), width=3.6 * len(panels), height=3.3)
+    drawn: dict[str, Line2D] = {}
     for axis, (column, title) in zip(axes, panels.items(), strict=True):
         for index, (name, members) in enumerate(groups.items()):
             series = [history.metrics[column] for history in members if column in history.metrics]
@@ -112,11 +115,14 @@ def _figure(groups: dict[str, list[SearchHistory]]):
                 shortest = min(map(len, series))
                 mean = np.mean([values[:shortest] for values in series], axis=0)
                 seen = ~np.isnan(mean)
-                axis.plot(np.flatnonzero(seen), mean[seen], color=run_color(index), linewidth=2.2, label=name)
+                line = axis.plot(np.flatnonzero(seen), mean[seen], color=run_color(index), linewidth=2.2)[0]
+                drawn.setdefault(name, line)
         axis.set_title(title, fontsize=9, loc="left")
         epoch_axis(axis)
         axis.tick_params(labelsize=8)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    add_legend(
+        figure, list(drawn.values()), list(drawn), loc="outside upper center", ncols=4, fontsize=9, frameon=False
+    )
     return figure
 
 
@@ -138,7 +144,9 @@ def _operations(groups: dict[str, list[SearchHistory]]):
         axis.tick_params(labelsize=8)
     for axis in axes[len(groups) :]:
         axis.set_visible(False)
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    add_legend(
+        figure, list(handles.values()), list(handles), loc="outside upper center", ncols=5, fontsize=8, frameon=False
+    )
     return figure
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import new_figure, operation_color, save
+from dartsminus_tf.analysis.style import new_figure, operation_color, save, stem_of
 from dartsminus_tf.search.history import find_histories
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype
 
@@ -22,7 +22,7 @@ def analyse(request: Request) -> Section:
     for history in find_histories(request.run_dirs):
         genotype = history.genotype
         section.text(f"{history.name}: {genotype}")
-        for kind, path in draw(genotype, request.directory, f"cell_{history.name.replace('/', '_')}").items():
+        for kind, path in draw(genotype, request.directory, f"cell_{stem_of(history.name)}").items():
             section.figure(path, f"{history.name}: the {kind} cell.")
     return section
 

@@ -9,13 +9,12 @@ stay, and the moving statistics are used, as when a search is validated.
 import keras
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import LandscapeSettings, Request
-from dartsminus_tf.analysis.style import DPI, save
+from dartsminus_tf.analysis.style import save, stem_of
+from dartsminus_tf.foundation.figures import new_figure
 from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.search.history import find_histories
@@ -31,7 +30,7 @@ def analyse(request: Request) -> Section:
         search = RestoredSearch(history)
         grid = np.linspace(-settings.extent, settings.extent, settings.points)
         loss, accuracy = evaluate(search, grid, settings)
-        stem = f"landscape_{history.name.replace('/', '_')}"
+        stem = f"landscape_{stem_of(history.name)}"
         for name, values in (("accuracy", accuracy), ("loss", loss)):
             path = save(_figure(grid, values, f"validation {name}"), request.directory / f"{stem}_{name}.png")
             section.figure(path, f"{history.name}: validation {name} around alpha, as a surface and as contours.")
@@ -81,8 +80,7 @@ def evaluate(search: RestoredSearch, grid: np.ndarray, settings: LandscapeSettin
 
 
 def _figure(grid: np.ndarray, values: np.ndarray, title: str):
-    figure = Figure(figsize=(10, 4.2), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 4.2)
     surface, contour = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     u, v = np.meshgrid(grid, grid, indexing="ij")
     surface.plot_surface(u, v, values, cmap="viridis", linewidth=0.2, edgecolor="#00000033")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dartsminus_tf.analysis.report import read_sections
 from dartsminus_tf.analysis.settings import (
     AnalysisSettings,
     HessianSettings,
@@ -90,6 +91,7 @@ def run(mode: str, request: Request) -> str:
     analyse = load_entry(MODES[mode].entry, __package__)
     if MODES[mode].reads_runs:
         find_histories(request.run_dirs)  # what cannot be is refused before anything is written
+    read_sections(request.directory)
     inside_a_run = (request.directory / RunKind.file).exists()
     with StatusFile(request.directory, part=mode if inside_a_run else "", work=mode):
         section = analyse(request)

@@ -17,6 +17,7 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request, SkipAdvantageSettings
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.tables import Row, write_csv
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
@@ -178,5 +179,6 @@ def _figure(runs: dict[float, list[Row]]):
             )
         axis.set_title(title, fontsize=10, loc="left")
         epoch_axis(axis)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    handles, names = axes[0].get_legend_handles_labels()
+    add_legend(figure, handles, names, loc="outside upper center", ncols=4, fontsize=9, frameon=False)
     return figure

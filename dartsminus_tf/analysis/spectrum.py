@@ -11,6 +11,7 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import HessianSettings, Request
 from dartsminus_tf.analysis.style import new_figure, run_color, save
+from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.search.hessian import AlphaHessian
@@ -63,26 +64,28 @@ def measure(history: SearchHistory, settings: HessianSettings) -> list[dict]:
 
 def _trajectories(spectra: dict[str, list[dict]]):
     figure, (axis,) = new_figure(1, 1, 7, 3.6)
-    for index, (name, rows) in enumerate(spectra.items()):
+    for index, rows in enumerate(spectra.values()):
         epochs = sorted({row["epochs"] for row in rows})
         means = [np.mean([row["largest"] for row in rows if row["epochs"] == epoch]) for epoch in epochs]
-        axis.plot(epochs, means, "o-", color=run_color(index), markersize=4, linewidth=1.8, label=name)
+        axis.plot(epochs, means, "o-", color=run_color(index), markersize=4, linewidth=1.8)
     axis.set_xlabel("epochs")
     axis.set_ylabel("largest eigenvalue")
-    axis.legend(frameon=False)
+    add_legend(axis, axis.lines, list(spectra), frameon=False)
     return figure
 
 
 def _last_spectra(spectra: dict[str, list[dict]]):
     figure, (axis,) = new_figure(1, 1, 7, 3.6)
+    drawn = []
     for index, (name, rows) in enumerate(spectra.items()):
         values = rows[-1]["spectrum"]
         if values is not None:
-            axis.plot(values[::-1], "o-", color=run_color(index), markersize=3, linewidth=1.2, label=name)
+            axis.plot(values[::-1], "o-", color=run_color(index), markersize=3, linewidth=1.2)
+            drawn.append(name)
+    add_legend(axis, axis.lines, drawn, frameon=False)
     axis.axhline(0, color="#bbbbbb", linewidth=0.8)
     axis.set_xlabel("eigenvalue, by size")
     axis.set_ylabel("value")
-    axis.legend(frameon=False)
     return figure
 
 

@@ -1,17 +1,18 @@
 """How all figures look: one colour an operation, one a run, the same everywhere."""
 
-import io
+import hashlib
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dartsminus_tf.foundation import figures
 from dartsminus_tf.foundation.files import write_atomically
 
-DPI = 110
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 OPERATION_COLORS = {
     "none": "#bbbbbb",
@@ -27,6 +28,7 @@ OPERATION_COLORS = {
     "nor_conv_3x3": "#1f77b4",
     "noise": "#9467bd",
 }
+LONGEST_STEM = 100  # characters
 _OTHERS = ("#8c564b", "#17becf", "#e377c2", "#bcbd22", "#637939", "#7b4173")
 
 
@@ -45,12 +47,18 @@ def run_color(index: int) -> str:
 
 def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of `width` x `height` inches and its axes, row by row."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.new_figure(width, height)
     axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def stem_of(name: str) -> str:
+    """What files of the run `name` are called; a digest tells apart those that are cut or of unusual characters."""
+    plain = name.replace("/", "_")
+    stem = re.sub(r"[^\w .+=-]", "_", plain, flags=re.ASCII)[:LONGEST_STEM]
+    return stem if stem == plain else f"{stem}_{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
 def epoch_axis(axis: Axes) -> None:
@@ -61,8 +69,6 @@ def epoch_axis(axis: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as PNG and return the path."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, figures.png(figure))
     return path

@@ -4,7 +4,8 @@ import numpy as np
 
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
+from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save, stem_of
+from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.search.history import SearchHistory, find_histories
 
@@ -15,7 +16,7 @@ def analyse(request: Request) -> Section:
     """Figures and tables of every search in `request.run_dirs`."""
     section, directory = Section("alpha", "Trajectories of alpha"), request.directory
     for history in find_histories(request.run_dirs):
-        stem = history.name.replace("/", "_")
+        stem = stem_of(history.name)
         for kind in history.weights:
             path = save(_edges(history, kind), directory / f"alpha_{stem}_{kind}.png")
             section.figure(path, f"{history.name}: softmax(alpha) of every edge of the {kind} cell, by epoch.")
@@ -50,7 +51,9 @@ def _edges(history: SearchHistory, kind: str):
         axis.set_ylim(0, 1.05 * weights.max())
         epoch_axis(axis)
         axis.tick_params(labelsize=8)
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    add_legend(
+        figure, list(handles.values()), list(handles), loc="outside upper center", ncols=5, fontsize=8, frameon=False
+    )
     return figure
 
 

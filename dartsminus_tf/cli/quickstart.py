@@ -34,6 +34,7 @@ RUNS = ("search", "train")
 KIND = RunKind(
     free=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.free),
     bound=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.bound),
+    lengths=tuple(f"{name}.{key}" for name in RUNS for key in RunKind.lengths),
     seed="search.runtime.seed",
 )
 

@@ -34,12 +34,20 @@ def folder_source(config: DataConfig) -> Source:
         files = _files(path, classes)
         labels = [label for _, label in files]
         if not files or min(labels.count(index) for index in range(len(classes))) < 2:
-            raise UsageError(f"Every class folder needs at least two images. Received: {root}")
+            raise UsageError(
+                f"Every class folder needs at least two images. Received: {_poorest(path, classes, labels)}"
+            )
         share = max(HELD_OUT, len(classes) / len(files))
         train, test = train_test_split(files, test_size=share, random_state=SPLIT_SEED, stratify=labels)
     if not train or not test:
         raise UsageError(f"No images ({', '.join(sorted(SUFFIXES))}) found in the class folders. Received: {root}")
     return Source("folder", _split(train), _split(test), tuple(classes))
+
+
+def _poorest(path: Path, classes: list[str], labels: list[int]) -> str:
+    """The class folder with the fewest images, and how many it has."""
+    index = min(range(len(classes)), key=labels.count)
+    return f"{labels.count(index)} in {path / classes[index]}"
 
 
 def _class_names(path: Path) -> list[str]:

@@ -17,6 +17,8 @@ from pathlib import Path
 from absl import flags, logging
 
 from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
+from dartsminus_tf.foundation.lock import require_locks
+from dartsminus_tf.foundation.output import shown, unfailing_streams
 from dartsminus_tf.foundation.paths import define_path, define_paths
 
 EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -40,23 +42,30 @@ def define_run_flags(values: flags.FlagValues, default_model_dir: str | None) ->
 def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Sequence[str] | None = None) -> int:
     """Parse flags, run `main`, and return the exit code.
 
-    Ctrl-C and SIGTERM end with 0 once the run is saved, or at once where there is nothing to save (see `signals`).
+    Printing never ends the work (see `output`). Ctrl-C and SIGTERM end with 0 once the run is saved, or at once where
+    there is nothing to save (see `signals`).
 
     Args:
         main: what to do with the flags; returns None or an exit code.
         define: defines the command's flags.
         argv: program name and arguments; those of the process by default.
     """
+    with unfailing_streams():
+        return _exit_code(main, define, argv)
+
+
+def _exit_code(main: Main, define: Callable[[flags.FlagValues], None], argv: Sequence[str] | None) -> int:
     _quieten()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        require_locks()
         values = parse_flags(sys.argv if argv is None else argv, define)
         return (main(values) if values is not None else None) or EXIT_DONE
     except UsageError as error:
         return refuse(str(error))
     except Stopped as stop:
-        print(f"{stop}; go on with: {this_command()}", flush=True)
+        print(shown(f"{stop}; go on with: {this_command()}"), flush=True)
     except Interrupted as interruption:
         return refuse(str(interruption), EXIT_INTERRUPTED)
     except KeyboardInterrupt:
@@ -95,12 +104,26 @@ def parse_flags(argv: Sequence[str], define: Callable[[flags.FlagValues], None])
 
 def this_command() -> str:
     """The command line that this process was started with, ready for a shell."""
+    return " ".join(map(_quoted, _arguments()))
+
+
+def _arguments() -> list[str]:
     if sys.argv[0] == "-c":
-        return shlex.join(sys.orig_argv)
+        return sys.orig_argv
     if not sys.argv[0].endswith(".py"):
-        return shlex.join(sys.argv)
+        return sys.argv
     name = Path(sys.executable).name
-    return shlex.join([name if shutil.which(name) == sys.executable else sys.executable, *sys.argv])
+    return [name if shutil.which(name) == sys.executable else sys.executable, *sys.argv]
+
+
+def _quoted(argument: str) -> str:
+    """`argument` as a shell reads it, without control characters."""
+    if shown(argument) == argument:
+        return shlex.quote(argument)
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}" for byte in os.fsencode(argument)
+    )
+    return f"$'{''.join(plain)}'"
 
 
 def _quieten() -> None:
@@ -112,5 +135,5 @@ def _quieten() -> None:
 
 def refuse(message: str, code: int = EXIT_REFUSED) -> int:
     """Print one line; returns the exit code."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {shown(message)}", file=sys.stderr)
     return code

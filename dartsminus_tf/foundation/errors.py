@@ -6,7 +6,10 @@ import re
 import sys
 from typing import Any
 
+from dartsminus_tf.foundation.output import shown
+
 LONGEST = 2000
+_NOTHING = re.compile("Received: None$")
 _OF_A_PLACE = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")  # full, forbidden, gone
 _OF_A_NAME = ("ENOENT", "EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG", "ELOOP", "EMFILE", "ENFILE")
 _PLACE_NUMBERS, _NAME_NUMBERS = ([getattr(errno, name) for name in names] for names in (_OF_A_PLACE, _OF_A_NAME))
@@ -22,11 +25,11 @@ NO_MEMORY = "not enough memory: a smaller batch_size or image_size, or fewer cha
 class UsageError(ValueError):
     """A wrong argument, config value, file or genotype. Command lines print it alone and exit with code 2.
 
-    Its message is one line of at most `LONGEST` characters, whatever was received.
+    Its message is one line of at most `LONGEST` characters without control characters, whatever was received.
     """
 
     def __init__(self, message: str):
-        line = " ".join(str(message).split())
+        line = _NOTHING.sub("Received: nothing", shown(" ".join(str(message).split())[: LONGEST + 1]))
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
 
 

@@ -4,16 +4,33 @@ The lock is the kernel's (`flock`): it goes with its process, however that ends,
 """
 
 import contextlib
-import fcntl
 import os
 import platform
 import time
 from pathlib import Path
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None
+
 from dartsminus_tf.foundation.errors import UsageError
 
 NAME = ".lock"
 ATTEMPTS, PAUSE = 5, 0.02  # somebody who only looks holds it for a moment
+
+
+def require_locks() -> None:
+    """Refuse a system without the kernel's locks.
+
+    Raises:
+        UsageError: on Windows.
+    """
+    if fcntl is None:
+        raise UsageError(
+            "Runs need locks of the kernel (Python's module fcntl), which Windows lacks: use Linux, macOS, or WSL on "
+            f"Windows. Received: {platform.system()}"
+        )
 
 
 class RunLock:
@@ -31,8 +48,9 @@ class RunLock:
         """Take the lock; nothing happens where this object holds it.
 
         Raises:
-            UsageError: where another process, or another run of this one, holds it.
+            UsageError: where another process, or another run of this one, holds it, or nothing can be locked.
         """
+        require_locks()
         if self._file is not None:
             return
         file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -51,6 +69,7 @@ class RunLock:
 
     def is_free(self) -> bool:
         """Whether nobody holds it, this object included."""
+        require_locks()
         try:
             file = os.open(self.path, os.O_RDONLY)
         except OSError:

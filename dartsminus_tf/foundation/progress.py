@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from dartsminus_tf.foundation.output import shown
+
 
 class ProgressLine:
     """Prints `label: done/total, rate` at most every `interval` seconds, and once at the end.
@@ -17,7 +19,7 @@ class ProgressLine:
     """
 
     def __init__(self, label: str, total: int | None = None, interval: float = 5.0, stream: TextIO | None = None):
-        self._label, self._total, self._interval = label, total, interval
+        self._label, self._total, self._interval = shown(label), total, interval
         self._stream = stream or sys.stderr
 
     def over(self, items: Iterable) -> Iterator:

@@ -9,7 +9,7 @@ result.json    written last: the run is finished
 
 import contextlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -34,15 +34,19 @@ class RunKind:
         file: the name of the settings.
         free: beginnings of dotted keys that may differ from call to call; anything else makes another run.
         bound: keys that may not, although `free` covers them.
+        lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
+        as_now: brings settings that an older version stored into the form that settings have now.
     """
 
     file: str = "config.yaml"
     free: tuple[str, ...] = ("runtime.",)
     bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
+    lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"
     packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+    as_now: Callable[[dict], dict] = dict
 
     def require_same(self, before: dict, now: dict, path: Path, sections: Sequence[str] = ()) -> None:
         """Refuse a directory that belongs to other settings.
@@ -57,15 +61,15 @@ class RunKind:
         """
         differing = {
             key: pair
-            for key, pair in differences(before, now).items()
+            for key, pair in differences(self.as_now(before), now).items()
             if (key in self.bound or not key.startswith(self.free)) and key.startswith(tuple(sections) or "")
         }
         if differing:
             shown = ", ".join(f"{key} ({old!r} -> {new!r})" for key, (old, new) in list(differing.items())[:3])
-            raise UsageError(
-                f"{path} belongs to a run of another config (it differs in {shown}): "
-                "choose another --model_dir, or the config it was made with."
-            )
+            way = "choose another --model_dir, or the config it was made with."
+            if set(differing) <= set(self.lengths):
+                way = f"its schedules follow its length, so another length is a new run: {way}"
+            raise UsageError(f"{path} belongs to a run of another config (it differs in {shown}): {way}")
 
 
 def versions(packages: Sequence[str] = RunKind.packages) -> dict[str, str]:

@@ -2,23 +2,32 @@
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.output import shown
 
 Row = dict[str, object]
+_MEANING = re.compile(r"[\\`*|$~<&]|\](?=[(\[])|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word means itself
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """`rows` as CSV; columns are those of the first row and whatever later ones add. None is an empty field."""
+    """`rows` as CSV; columns are those of the first row and whatever later ones add. None is an empty field.
+
+    A row is a line: control characters in texts are written as escapes.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: shown(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
+    )
     return text.getvalue()
 
 
@@ -29,10 +38,10 @@ def write_csv(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """`rows` as an aligned Markdown table."""
+    """`rows` as an aligned Markdown table; texts are shown as they are, whatever they mean in Markdown or HTML."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    body = [[cell_text(row.get(name)) for name in names] for row in rows]
-    titles = [name.replace("_", " ") for name in names]
+    body = [[_literal(cell_text(row.get(name))) for name in names] for row in rows]
+    titles = [_literal(name.replace("_", " ")) for name in names]
     widths = [max(len(line[i]) for line in [titles, *body]) for i in range(len(names))]
     lines = [titles, ["-" * width for width in widths], *body]
     return "".join(
@@ -47,6 +56,11 @@ def cell_text(value) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
     return str(value)
+
+
+def _literal(text: str) -> str:
+    """`text` as Markdown that shows it: on one line, characters that mean something escaped."""
+    return _MEANING.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), shown(text))
 
 
 def mean_and_spread(values: Iterable[float]) -> str | None:

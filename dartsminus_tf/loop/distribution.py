@@ -5,13 +5,12 @@ Batch sizes and learning rates are those of the global batch, whatever the numbe
 
 import contextlib
 import functools
-import json
-import os
 from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.foundation.cluster import VARIABLE, is_first, read_cluster
 from dartsminus_tf.foundation.errors import UsageError
 
 WORKER_ERRORS = (
@@ -29,34 +28,29 @@ def strategy_of(name: str | None) -> tf.distribute.Strategy:
 
     Args:
         name: None, the default device; "one_device", the first GPU or the CPU; "mirrored", all GPUs of this machine (or
-            all logical CPU devices where there is none); "multi_worker", all machines of `TF_CONFIG`, one process each.
-            For "multi_worker" this must be the first thing that TensorFlow does in the process.
+            all logical CPU devices where there is none); "multi_worker", the chief and the workers of `TF_CONFIG`, one
+            process each. For "multi_worker" this must be the first thing that TensorFlow does in the process.
 
     Raises:
-        UsageError: where `TF_CONFIG` does not describe a cluster of workers.
+        UsageError: where `TF_CONFIG` does not describe a cluster with this process.
     """
     if name is None:
         return tf.distribute.get_strategy()
     if name == "multi_worker":
-        _check_cluster(os.environ.get("TF_CONFIG", ""))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return tf.distribute.MultiWorkerMirroredStrategy(_cluster_resolver())
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in devices]
     return tf.distribute.OneDeviceStrategy(names[0]) if name == "one_device" else tf.distribute.MirroredStrategy(names)
 
 
-def _check_cluster(text: str) -> None:
-    try:
-        config = json.loads(text)
-        workers, task = config["cluster"]["worker"], config["task"]
-        valid = task["type"] == "worker" and 0 <= task["index"] < len(workers)
-    except (ValueError, KeyError, TypeError):
-        valid = False
-    if not valid:
-        raise UsageError(
-            'distribute=multi_worker needs TF_CONFIG: {"cluster": {"worker": ["host:port", ...]}, '
-            f'"task": {{"type": "worker", "index": 0}}}}. Received: {text[:200]!r}'
-        )
+def _cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Chief and workers of `TF_CONFIG`; whoever else is named there does not take part."""
+    cluster = read_cluster()
+    if cluster is None:
+        raise UsageError(f"runtime.distribute=multi_worker needs {VARIABLE} (docs/long_runs.md). Received: no cluster")
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster.addresses), task_type=cluster.role, task_id=cluster.index, rpc_layer="grpc"
+    )
 
 
 def unscale_loss(loss: tf.Tensor) -> tf.Tensor:
@@ -75,8 +69,11 @@ def step_results(metrics: Sequence[keras.metrics.Metric]) -> dict[str, tf.Tensor
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run's files: the first worker, or the only process."""
-    return strategy.cluster_resolver is None or not strategy.cluster_resolver.task_id
+    """Whether this process writes the run's files: the chief, else the first worker, or the only process."""
+    resolver = strategy.cluster_resolver
+    if resolver is None:
+        return True
+    return is_first(resolver.cluster_spec().jobs, resolver.task_type, resolver.task_id)
 
 
 def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:

@@ -5,6 +5,7 @@ authors' release gives the three CIFAR-10 S3 genotypes of S2 once more; `cifar10
 """
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -109,7 +110,6 @@ def _not_found(text: str, folder: Path | None) -> UsageError:
     if status is not None:
         where = f"it goes on with: {status.command}. Received: {folder}"
         return UsageError(f"The search is not finished ({status.brief}); {where}")
-    return UsageError(
-        "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
-        f"published are {', '.join(published())}. Received: {text[:120]!r}"
-    )
+    rule = "" if os.path.exists(text) or os.sep not in text else "no such file: "
+    rule += "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself"
+    return UsageError(f"{rule}; published are {', '.join(published())}. Received: {text[:120]!r}")

@@ -9,7 +9,7 @@ from absl import flags
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.folders import require_folder
-from dartsminus_tf.foundation.paths import define_path
+from dartsminus_tf.foundation.paths import define_path, require_no_pattern
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.signals import all_or_nothing
 from detection.cli.environment import prepare_environment
@@ -59,6 +59,7 @@ def _dispatch(values: flags.FlagValues) -> int:
 def _check_flags(values: flags.FlagValues) -> None:
     if not values.model_dir:
         raise UsageError("--model_dir is required. Received: nothing")
+    require_no_pattern("--model_dir", values.model_dir)
     if not 0 <= values.score_threshold <= 1:
         raise UsageError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
     if values.input is not None and not os.path.exists(values.input):

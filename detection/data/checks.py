@@ -1,6 +1,5 @@
 """What a run reads: there, whole, and of the classes that the config says. Nothing is written."""
 
-import glob
 import os
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from official.core import config_definitions as cfg
 from dartsminus_tf.foundation.errors import require
 from detection.coco.annotations import Labels, labels_of, read_labels
 from detection.data import examples, shards, tfds_coco
-from detection.data.shards import input_patterns
+from detection.data.shards import input_patterns, matching_files
 from detection.data.splits import prepared_splits
 from detection.data.stats import read_stats, stats_path
 
@@ -45,7 +44,7 @@ def _check_source(name: str, data: cfg.DataConfig) -> None:
         tfds_coco.require_prepared(data)
         return
     for pattern in input_patterns(data.input_path):
-        files = sorted(glob.glob(pattern))
+        files = matching_files(pattern)
         require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
         rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
         require(examples.is_readable(files[0]), rule, files[0])

@@ -24,13 +24,15 @@ def prepared_splits(patterns: Sequence[str]) -> set[tuple[Path, str]]:
     """
     found = set()
     for pattern in patterns:
-        for folder, split in {(path.parent, shards.split_of(path.name)) for path in map(Path, glob.glob(pattern))}:
+        for folder, split in {
+            (path.parent, shards.split_of(path.name)) for path in map(Path, shards.matching_files(pattern))
+        }:
             if split is None:
                 continue
             if stats_path(folder, split).is_file():
                 found.add((folder, split))
             else:
-                _require_finished(folder, split, glob.has_magic(pattern))
+                _require_finished(folder, split, glob.has_magic(Path(pattern).name))
     return found
 
 

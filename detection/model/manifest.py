@@ -50,9 +50,9 @@ def read_manifest(saved_model: str) -> Manifest:
         raise UsageError("task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''")
     folder = Path(saved_model)
     if not (folder / "saved_model.pb").is_file():
-        raise UsageError(
-            f"saved_model must be a folder with saved_model.pb (tools/export.py). Received: {saved_model!r}"
-        )
+        missing = "" if folder.exists() else "no such folder: "
+        rule = f"{missing}saved_model must be a folder with saved_model.pb (tools/export.py)"
+        raise UsageError(f"{rule}. Received: {saved_model!r}")
     path = folder / "manifest.json"
     if not path.is_file():
         raise UsageError(f"the backbone has no manifest.json; export it again. Received: {saved_model!r}")

@@ -5,6 +5,7 @@ from official.common import distribute_utils
 from official.core import config_definitions as cfg
 from official.modeling import performance
 
+from dartsminus_tf.foundation.cluster import read_cluster
 from dartsminus_tf.foundation.errors import require
 
 
@@ -12,8 +13,12 @@ def make_strategy(params: cfg.ExperimentConfig) -> tf.distribute.Strategy:
     """The devices that the config asks for, ready for its network; nothing is written.
 
     Raises:
-      UsageError: fewer accelerators than asked for, or batches that cannot be shared out among the devices.
+      UsageError: fewer accelerators than asked for, batches that cannot be shared out among the devices, or a cluster
+        of several machines.
     """
+    cluster = read_cluster()
+    rule = "a detector trains on one machine: unset TF_CONFIG, and start it there alone"
+    require(cluster is None or cluster.size == 1, rule, cluster and cluster.addresses)
     present = len(tf.config.list_physical_devices("GPU"))
     rule = f"runtime.num_gpus must be at most {present}, the GPUs of this machine (0: distribution_strategy=one_device)"
     require(params.runtime.num_gpus <= present, rule, params.runtime.num_gpus)

@@ -11,6 +11,7 @@ from official.core import config_definitions as cfg
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.output import shown
 from dartsminus_tf.foundation.tables import MetricsTable, whole_rows
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels
@@ -47,7 +48,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Prints one line."""
-        print(text, file=self._console, flush=True)
+        print(shown(text), file=self._console, flush=True)
 
     @property
     def seconds(self) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dartsminus_tf.foundation.output import shown
 from detection.coco.boxes import Boxes
 
 _GAP, _HEADER = 6, 20
+_LONGEST_NAME = 60  # characters
 _BACKGROUND, _TEXT = (24, 24, 24), (235, 235, 235)
 
 
@@ -29,7 +31,7 @@ def draw_boxes(image: np.ndarray, boxes: Boxes, names: Mapping[int, str], side: 
         category = int(boxes.classes[index])
         colour = class_colour(category)
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=2)
-        text = str(names.get(category, category))
+        text = shown(names.get(category, category), _LONGEST_NAME)
         if len(boxes.scores):
             text += f" {boxes.scores[index]:.2f}"
         _label(draw, font, text, left, top, colour, size)
@@ -61,7 +63,7 @@ def side_by_side(
     sheet = Image.new("RGB", (width, pictures[0].height + _HEADER), _BACKGROUND)
     draw, font, x = ImageDraw.Draw(sheet), ImageFont.load_default(size=14), 0
     for (title, _), picture in zip(panels, pictures, strict=True):
-        draw.text((x + 4, 1), f"{title}  {caption}".rstrip(), fill=_TEXT, font=font)
+        draw.text((x + 4, 1), f"{title}  {shown(caption)}".rstrip(), fill=_TEXT, font=font)
         sheet.paste(picture, (x, _HEADER))
         x += picture.width + _GAP
     return sheet

@@ -4,12 +4,13 @@ import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from official.core import config_definitions as cfg
 from PIL import Image
 
+from dartsminus_tf.foundation.figures import add_legend, new_figure, png
 from dartsminus_tf.foundation.files import replacing, write_atomically, write_json
+from dartsminus_tf.foundation.output import shown
 from dartsminus_tf.foundation.tables import markdown, write_csv
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels
@@ -20,6 +21,7 @@ from detection.show import draw
 _RECALL = np.linspace(0, 1, 101)  # COCO's recall points
 _THRESHOLDS = {0.5: 0, 0.75: 5, 0.9: 8}  # IoU threshold: its row of `precision`
 _CURVES = 10  # classes of a chart
+_LONGEST_NAME = 36  # characters of a legend beside two charts
 
 
 def write(folder: str | Path, evaluation: coco_metrics.Evaluation, labels: Labels, sheet: Image.Image) -> None:
@@ -51,32 +53,31 @@ def class_rows(evaluation: coco_metrics.Evaluation, labels: Labels) -> list[dict
 
 def precision_recall_chart(evaluation: coco_metrics.Evaluation) -> Image.Image:
     """Left the mean over classes at three IoU thresholds, right the classes with the most boxes at IoU 0.5."""
-    figure = Figure(figsize=(13, 4.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 4.6)
     left, right = figure.subplots(1, 2)
+    thresholds, classes = [], []
     present = [index for index, entry in enumerate(evaluation.classes) if entry.boxes]
     for threshold, row in _THRESHOLDS.items():
         if present:
             mean = evaluation.precision[row][:, present].clip(0).mean(axis=1)
-            left.plot(_RECALL, mean, label=f"IoU {threshold:.2f} (AP {mean.mean():.3f})")
+            left.plot(_RECALL, mean)
+            thresholds.append(f"IoU {threshold:.2f} (AP {mean.mean():.3f})")
+    _finish_axes(left, thresholds)
     left.set_title(f"mean of {len(present)} classes, {evaluation.images} images")
     for index in sorted(present, key=lambda i: -evaluation.classes[i].boxes)[:_CURVES]:
         entry = evaluation.classes[index]
-        label = f"{entry.name} ({entry.boxes}): {entry.ap50:.3f}"
-        right.plot(_RECALL, evaluation.precision[0][:, index].clip(0), label=label)
+        right.plot(_RECALL, evaluation.precision[0][:, index].clip(0))
+        classes.append(f"{shown(entry.name, _LONGEST_NAME)} ({entry.boxes}): {entry.ap50:.3f}")
     right.set_title("AP50 of the classes with the most boxes" if len(present) > _CURVES else "AP50 by class")
-    for axes in (left, right):
-        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return _as_image(figure)
+    _finish_axes(right, classes)
+    return Image.open(io.BytesIO(png(figure)), formats=("PNG",)).convert("RGB")
 
 
-def _as_image(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
+def _finish_axes(axes: Axes, names: list[str]) -> None:
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    if names:
+        add_legend(axes, axes.lines, names, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def validation_sheet(
