@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.foundation.results import SearchResult
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
@@ -68,6 +69,7 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         config.validate_every,
     )
     with start.loop(model, work) as (run, loop):
+        keep_left_out(run, data.source.left_out)
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))
         return _search(run, loop, table)

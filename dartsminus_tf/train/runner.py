@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
 from dartsminus_tf.foundation.errors import UsageError, brief
 from dartsminus_tf.foundation.results import RESULT, TrainResult
@@ -45,6 +46,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
     with start.loop(model, work) as (run, loop):
+        keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
 
