@@ -2,6 +2,7 @@
 
 config.yaml    the resolved config (params.yaml of a detector)
 versions.json  seed and package versions of the first call, and of later calls where they differ
+data.json      what the data of the run hold, wherever they lie
 status.json    whether it runs, finished, stopped or failed, and why       .lock  who is at work in it
 metrics.csv    one row an epoch          checkpoints/  the newest states of the run and the best
 result.json    written last: the run is finished
@@ -41,7 +42,7 @@ class RunKind:
     """
 
     file: str = "config.yaml"
-    free: tuple[str, ...] = ("runtime.",)
+    free: tuple[str, ...] = ("runtime.", "data.data_dir", "data.download")
     bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
     lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"

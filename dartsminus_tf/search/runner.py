@@ -68,7 +68,7 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         data.held_out(config.alpha_fraction),
         config.validate_every,
     )
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
         keep_left_out(run, data.source.left_out)
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))

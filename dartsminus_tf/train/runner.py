@@ -45,7 +45,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
         keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 

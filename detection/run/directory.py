@@ -25,6 +25,7 @@ PATHS = (
     *(f"task.{data}.tfds_data_dir" for data in _DATA),
     *_PATTERNS,
 )
+_PLACES = ("task.annotation_file", *(f"task.{data}.tfds_data_dir" for data in _DATA), *_PATTERNS)  # see data.content
 _WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
 
 
@@ -57,7 +58,7 @@ def with_absolute_paths(settings: dict) -> dict:
 # A run may be made longer, or go on with other devices; anything else is another run.
 DETECTOR = RunKind(
     file="params.yaml",
-    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus"),
+    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus", *_PLACES),
     bound=(),
     seed="task.seed",
     as_now=with_absolute_paths,
