@@ -69,15 +69,9 @@ def export_backbone(
         UsageError: where the model is not built or not finite, the path is taken or cannot be, a format is unknown, or
             what was written gives other logits after a reload; nothing is left there then.
     """
-    if not isinstance(model, DerivedNetwork):
-        raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
-    if not model.built:
-        raise UsageError(
-            "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
-        )
+    _require_exportable(model, path)
     formats = check_formats(model, formats)
     require_place(path)
-    require_finite(model, path)
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
         require_parity(model, folder)
@@ -87,6 +81,16 @@ def export_backbone(
         write_json(folder / MANIFEST, manifest)
         write_atomically(folder / CARD, model_card(manifest, recipe))
     return Path(path)
+
+
+def _require_exportable(model: DerivedNetwork, path: str | Path) -> None:
+    if not isinstance(model, DerivedNetwork):
+        raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
+    if not model.built:
+        raise UsageError(
+            "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
+        )
+    require_finite(model, path)
 
 
 def _archive(model: DerivedNetwork) -> keras.export.ExportArchive:
