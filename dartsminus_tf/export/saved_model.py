@@ -26,7 +26,7 @@ from dartsminus_tf.export.portable import RUNNERS, check_formats, export_portabl
 from dartsminus_tf.foundation.digests import folder_digests, sealed
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
-from dartsminus_tf.foundation.folders import new_folder, require_place
+from dartsminus_tf.foundation.folders import new_folder
 from dartsminus_tf.foundation.run import versions
 from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
@@ -71,7 +71,6 @@ def export_backbone(
     """
     _require_exportable(model, path)
     formats = check_formats(model, formats)
-    require_place(path)
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
         require_parity(model, folder)
