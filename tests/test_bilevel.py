@@ -12,6 +12,7 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.errors import Stopped
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.loop.records import Records
 from dartsminus_tf.search.beta import BetaCallback, BetaSchedule
 from dartsminus_tf.search.bilevel import BilevelSearch
 from dartsminus_tf.search.runner import build_search
@@ -124,7 +125,9 @@ def test_an_interrupted_search_goes_on_bit_for_bit(tiny_config, tmp_path):
         model = build_search(config, data)
         weights, alpha = data.halves(0.5)
         batches = lambda first: tf.data.Dataset.zip(weights.from_step(first), alpha.from_step(first))  # noqa: E731
-        loop = Loop(model, Work(batches, 2, 2, data.held_out(0.5)), Checkpoints(directory), config.runtime)
+        loop = Loop(
+            model, Work(batches, 2, 2, data.held_out(0.5)), Checkpoints(directory), Records(directory), config.runtime
+        )
         position = loop.restore()
         loop.run([BetaCallback(BetaSchedule(2)), *callbacks])
         return values(loop.variables), position

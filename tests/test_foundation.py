@@ -17,13 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from dartsminus_tf.foundation import command, files, run
+from dartsminus_tf.foundation import command, files, folders, run
 from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, require
 from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import RunDirectory, RunKind
 from dartsminus_tf.foundation.settings import differences, layered, lookup
 from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.tables import MetricsTable
 
 CONFIG = {"runtime": {"seed": 3, "verbose": 0}, "rate": 0.1}
 
@@ -98,21 +97,21 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
 
 def test_a_folder_appears_whole(tmp_path):
-    with files.new_folder(tmp_path / "export") as folder:
+    with folders.new_folder(tmp_path / "export") as folder:
         (folder / "variables").mkdir()
         (folder / "variables" / "data").write_text("x")
         assert not (tmp_path / "export").exists()
     assert names(tmp_path) == ["export"] and (tmp_path / "export" / "variables" / "data").read_text() == "x"
-    with pytest.raises(UsageError, match="new or empty"), files.new_folder(tmp_path / "export"):
+    with pytest.raises(UsageError, match="new or empty"), folders.new_folder(tmp_path / "export"):
         raise AssertionError
     (tmp_path / "empty").mkdir()
-    with files.new_folder(tmp_path / "empty") as folder:
+    with folders.new_folder(tmp_path / "empty") as folder:
         (folder / "a").touch()
     assert names(tmp_path / "empty") == ["a"]
 
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), files.new_folder(tmp_path / "export") as folder:
+    with pytest.raises(ZeroDivisionError), folders.new_folder(tmp_path / "export") as folder:
         (folder / "a").touch()
         raise ZeroDivisionError
     assert names(tmp_path) == []
@@ -125,14 +124,14 @@ def test_the_slower_of_two_writers_of_a_folder_is_refused(tmp_path, monkeypatch)
         path.mkdir()
         (path / "first").touch()
 
-    with pytest.raises(UsageError, match=r"new or empty\. Received: .*export$"), files.new_folder(path):
+    with pytest.raises(UsageError, match=r"new or empty\. Received: .*export$"), folders.new_folder(path):
         fill()
     assert names(tmp_path) == ["export"] and names(path) == ["first"]
     (path / "first").unlink()
     path.rmdir()
     rename = os.replace
     monkeypatch.setattr(os, "replace", lambda *where: (fill(), rename(*where)))  # later than any look
-    with pytest.raises(UsageError, match="new or empty"), files.new_folder(path) as folder:
+    with pytest.raises(UsageError, match="new or empty"), folders.new_folder(path) as folder:
         (folder / "second").touch()
     assert names(tmp_path) == ["export"] and names(path) == ["first"]
 
@@ -165,7 +164,7 @@ def test_what_cannot_be_swept_stays(tmp_path, dead, monkeypatch):
 
 def test_a_new_folder_sweeps_beside_it(tmp_path, dead):
     (tmp_path / f".{dead}.tmp.export").mkdir()
-    with files.new_folder(tmp_path / "export"):
+    with folders.new_folder(tmp_path / "export"):
         pass
     assert names(tmp_path) == ["export"]
 
@@ -185,54 +184,6 @@ def test_an_error_is_one_line_of_bounded_length():
     with pytest.raises(UsageError, match=r"^must be small\. Received: 'big'$"):
         require(False, "must be small", "big")
     require(True, "", None)
-
-
-# Tables
-
-
-def test_rows_that_are_made_again_are_dropped(tmp_path):
-    path = tmp_path / "metrics.csv"
-    table = MetricsTable(path)
-    for epoch in range(3):
-        table.append({"epoch": epoch, "loss": epoch / 2})
-    assert path.read_text() == "epoch,loss\n0,0.0\n1,0.5\n2,1.0\n"
-    table = MetricsTable(path, end=2)
-    assert table.rows == [{"epoch": "0", "loss": "0.0"}, {"epoch": "1", "loss": "0.5"}]
-    table.append({"epoch": 1, "loss": 7})
-    assert path.read_text() == "epoch,loss\n0,0.0\n1,7\n"
-
-
-def test_columns_that_come_later(tmp_path):
-    table = MetricsTable(tmp_path / "metrics.csv")
-    table.append({"epoch": 0, "loss": 1})
-    table.append({"epoch": 1, "loss": None, "ap": 0.5})
-    assert (tmp_path / "metrics.csv").read_text() == "epoch,loss,ap\n0,1,\n1,,0.5\n"
-
-
-def test_rows_by_step_and_part(tmp_path):
-    path = tmp_path / "steps.csv"
-    make = lambda end: MetricsTable(path, end, "step", ("split", "fold"))  # noqa: E731
-    table = make(0)
-    for step in (10, 20):
-        for fold in (None, 1, 0):
-            table.append({"step": step, "split": "val", "fold": fold, "ap": step})
-    assert len(table.rows) == 6
-    table = make(21)
-    for fold in (1, None, 0):  # read from the file, they are texts
-        table.append({"step": 20, "split": "val", "fold": fold, "ap": 0})
-    assert [row["ap"] for row in table.rows] == ["10"] * 3 + [0] * 3
-    table.append({"step": 20, "split": "test", "fold": None, "ap": 1})
-    assert [row["ap"] for row in table.rows][3:] == [0, 0, 0, 1]
-    assert len(make(20).rows) == 3
-
-
-@pytest.mark.parametrize(
-    "content", [b"epoch,loss\n0,1\n\xff,2\n", b"epoch,loss\n0,1\nx,2\n", b"loss\n1\n", b"epoch,a\n,1\n"]
-)
-def test_a_damaged_table_is_one_line(tmp_path, content):
-    (tmp_path / "metrics.csv").write_bytes(content)
-    with pytest.raises(UsageError, match=r"damaged: .*Received: .*metrics\.csv$"):
-        MetricsTable(tmp_path / "metrics.csv", 5)
 
 
 # Settings
@@ -361,10 +312,10 @@ def test_a_run_from_before_it_had_a_status(tmp_path):
     with RunDirectory(path, CONFIG) as directory:
         versions = stored(path)
         assert versions["seed"] == 3 and versions["python"] == "3.10" and len(versions["resumed_with"]) == 1
-        directory.write_result({"a": 1})
+        result = directory.write_result({"a": 1})
     assert StatusFile(path).read().resumed == 0
     (path / "status.json").unlink()
-    assert RunDirectory(path, CONFIG).finished() == {"a": 1} and not (path / "status.json").exists()
+    assert RunDirectory(path, CONFIG).finished() == result and not (path / "status.json").exists()
 
 
 def test_nothing_is_written_before_a_run_is_opened(tmp_path):
@@ -593,7 +544,12 @@ def no_flags(values):
             "",
             "error: interrupted: the export was not written\n",
         ),
-        (OSError(errno.ENOSPC, "full", "x/y"), 2, "", "error: cannot read or write (full). Received: 'x/y'\n"),
+        (
+            OSError(errno.ENOSPC, "full", "x/y"),
+            2,
+            "",
+            "error: cannot read or write (No space left on device). Received: 'x/y'\n",
+        ),
     ],
 )
 def test_exit_codes(error, code, out, err, monkeypatch, capsys):
@@ -661,7 +617,7 @@ def test_what_is_written_whole_or_not_is_never_stopped_with_exit_code_0(monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "configure", interrupted)
+    monkeypatch.setattr(export, "finished_training", interrupted)
     assert export.run(["dartsminus-export"]) == 130
     assert capsys.readouterr().err == "error: interrupted: the export was not written\n"
 

@@ -14,6 +14,7 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.loop.records import Records
 from dartsminus_tf.search.runner import build_search, run_search
 from tests.conftest import TINY_SEARCH
 
@@ -56,7 +57,7 @@ def test_memory_time_and_traces_do_not_grow(tmp_path):
     model.train_step = lambda batch: traces.append(1) or step(batch)
     batches = lambda first: tf.data.Dataset.zip(weights.from_step(first), alpha.from_step(first))  # noqa: E731
     work = Work(batches, STEPS // 20, 20, data.held_out(0.5), 1)
-    loop, watch = Loop(model, work, Checkpoints(tmp_path), config.runtime), Watch()
+    loop, watch = Loop(model, work, Checkpoints(tmp_path), Records(tmp_path), config.runtime), Watch()
     loop.restore()
     loop.run([watch])
     assert len(watch.memory) == STEPS and len(traces) == 1

@@ -2,111 +2,28 @@
 
 import errno
 import os
-import signal
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
-from dartsminus_tf.loop.checkpoints import Checkpoints, Position
-from dartsminus_tf.loop.epochs import Loop, Work
-from dartsminus_tf.loop.faults import write_faults
-from dartsminus_tf.loop.optimizers import SGD
-from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.ops.layers import Classifier
-from dartsminus_tf.ops.norm import BatchNorm
-from dartsminus_tf.train.training import NetworkTraining
-
-STEPS, EPOCHS = 5, 3
-OFTEN = RuntimeConfig(verbose=0, save_minutes=1e-9)
-SELDOM = RuntimeConfig(verbose=0)
-
-
-class Small(keras.Model):
-    """A batch norm, drop path and a linear layer: moving statistics, random draws and weights."""
-
-    auxiliary, num_classes = False, 6
-
-    def __init__(self):
-        super().__init__()
-        self.norm, self.classifier = BatchNorm(), Classifier(6)
-
-    def build(self, input_shape):
-        self.norm.build(input_shape)
-        self.classifier.build(input_shape)
-
-    def call(self, x, training=False):
-        x = self.norm(x, training=training)
-        return self.classifier(fn.drop_path(x, tf.constant(0.3)) if training else x)
-
-
-def batch(step):
-    x = tf.random.stateless_normal([8, 4, 4, 3], tf.stack([1, step]))
-    return x, tf.random.stateless_uniform([8], tf.stack([2, step]), 0, 6, tf.int32)
-
-
-def batches(first, make=batch):
-    return tf.data.Dataset.range(first, 10**6).map(make)
-
-
-class Rows(keras.callbacks.Callback):
-    def __init__(self, rows):
-        super().__init__()
-        self.rows = rows
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.rows[epoch] = dict(logs)
-
-
-class At(keras.callbacks.Callback):
-    """Calls `act` after training step `number` (from 0, over all epochs) or validation batch, once."""
-
-    def __init__(self, number, act, validation=False):
-        super().__init__()
-        self.left, self.act, self.validation = number, act, validation
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._count(not self.validation)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._count(self.validation)
-
-    def _count(self, counts):
-        if counts:
-            self.left -= 1
-            if self.left == -1:
-                self.act()
-
-
-def make_loop(path, runtime=SELDOM, make=batch, keep=2, rate=0.1):
-    keras.utils.set_random_seed(7)
-    model = NetworkTraining(Small(), auxiliary_weight=0.0)
-    model.build((8, 4, 4, 3))
-    model.compile(SGD(rate, momentum=0.9, global_clipnorm=1.0))
-    validation = batches(10**5).take(3)
-    return Loop(
-        model, Work(lambda first: batches(first, make), STEPS, EPOCHS, validation), Checkpoints(path, keep), runtime
-    )
-
-
-def go(loop, rows, *callbacks):
-    with write_faults(loop.checkpoints):
-        loop.restore()
-        loop.run([*callbacks, Rows(rows)])
-
-
-def end_state(loop):
-    return [np.array(variable.numpy()) for variable in loop.variables]
-
-
-def assert_same(loop, rows, whole):
-    for one, other in zip(end_state(loop), whole[0], strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert rows == whole[1]
+from dartsminus_tf.loop.checkpoints import Checkpoints
+from tests.small_loop import (
+    OFTEN,
+    STEPS,
+    At,
+    assert_same,
+    batch,
+    damage,
+    end_state,
+    explodes_at,
+    go,
+    interrupt,
+    make_loop,
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +33,6 @@ def whole(tmp_path_factory):
     loop = make_loop(tmp_path_factory.mktemp("whole"))
     go(loop, rows)
     return end_state(loop), rows
-
-
-def interrupt():
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("steps", [(0,), (2, 0, 1), (4,), (6, 3), (14,)])
@@ -190,17 +103,6 @@ def test_crashes_cost_what_was_not_saved(tmp_path, whole):
     assert_same(loop, rows, whole)
 
 
-def damage(path, how):
-    content = bytearray(path.read_bytes())
-    if how == "cut":
-        content = content[: len(content) // 2]
-    elif how == "flip":
-        content[len(content) // 3] ^= 1
-    else:
-        content = b""
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize("how", ["cut", "flip", "empty"])
 def test_a_broken_state_is_named_and_the_one_before_it_used(how, tmp_path, whole, capsys):
     rows = {}
@@ -210,7 +112,11 @@ def test_a_broken_state_is_named_and_the_one_before_it_used(how, tmp_path, whole
     damage(newest, how)
     loop = make_loop(tmp_path)
     assert loop.restore().step == 2
-    assert f"{newest} is broken" in capsys.readouterr().out and before.exists() and not newest.exists()
+    assert (
+        f"is broken: its content is not what was saved. Received: {newest}" in capsys.readouterr().out
+        and before.exists()
+        and not newest.exists()
+    )
     go(loop, rows)
     assert_same(loop, rows, whole)
 
@@ -228,16 +134,6 @@ def test_a_state_of_another_model_is_refused(tmp_path):
     variables = make_loop(tmp_path).variables
     with pytest.raises(UsageError, match="another model"):
         Checkpoints(tmp_path).restore(variables[:-1])
-
-
-def test_the_newest_and_the_best_are_kept(tmp_path):
-    checkpoints, variables = Checkpoints(tmp_path, keep=2), [keras.Variable(1.0)]
-    for epoch, score in enumerate([0.1, 0.9, 0.3, None, 0.5], start=1):
-        checkpoints.save(Position(epoch), variables, score)
-    assert [path.name[:10] for path in checkpoints.saved()] == ["epoch_0002", "epoch_0004", "epoch_0005"]
-    assert checkpoints.best() | {"checkpoint": ""} == {"checkpoint": "", "epoch": 1, "score": 0.9}
-    (tmp_path / "best.json").write_text("{")
-    assert checkpoints.best() == {}
 
 
 def test_a_full_disk_ends_the_run_with_a_line_and_spares_what_is_there(tmp_path, whole, monkeypatch):
@@ -285,14 +181,6 @@ def test_a_file_that_vanishes_in_mid_epoch(tmp_path, whole):
     assert loop.restore().epoch == 1 and loop.restore().step >= 2
     go(loop, rows)
     assert_same(loop, rows, whole)
-
-
-def explodes_at(step):
-    def make(number):
-        x, y = batch(number)
-        return tf.where(number == step, x * np.inf, x), y
-
-    return make
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_all(tmp_path):

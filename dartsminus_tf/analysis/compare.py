@@ -37,7 +37,6 @@ def run_row(history: SearchHistory) -> Row:
     """One search as a row: of its result, or of its last epoch so far."""
     config, metrics = history.config, history.metrics
     result = history.result or {}
-    genotype = history.genotypes[result.get("genotype_epoch", -1)]
     validation = metrics.get("val_accuracy", np.array([]))
     validation = validation[~np.isnan(validation)]
     truth = result.get("true_accuracies") or {
@@ -50,9 +49,9 @@ def run_row(history: SearchHistory) -> Row:
         "seed": config.runtime.seed,
         "epochs": len(metrics["epoch"]),
         "validation_accuracy": float(validation[-1]) if len(validation) else None,
-        "skips": sum(genotype.count("skip_connect").values()),
+        "skips": sum(history.genotype.count("skip_connect").values()),
         **{f"true_{name}": value for name, value in truth.items()},
-        "genotype": genotype.short,
+        "genotype": history.genotype.short,
         "seconds": round(float(np.nansum(metrics["seconds"])), 1),
     }
 

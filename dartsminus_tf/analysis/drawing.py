@@ -9,7 +9,7 @@ from pathlib import Path
 from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.style import new_figure, operation_color, save
-from dartsminus_tf.search.history import SearchHistory, find_histories
+from dartsminus_tf.search.history import find_histories
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype
 
 WIDTH = 10.0
@@ -20,18 +20,11 @@ def analyse(request: Request) -> Section:
     """Draw the result (or the last epoch's genotype) of every search in `request.run_dirs`."""
     section = Section("cell", "Derived cells")
     for history in find_histories(request.run_dirs):
-        genotype = result_genotype(history)
+        genotype = history.genotype
         section.text(f"{history.name}: {genotype}")
         for kind, path in draw(genotype, request.directory, f"cell_{history.name.replace('/', '_')}").items():
             section.figure(path, f"{history.name}: the {kind} cell.")
     return section
-
-
-def result_genotype(history: SearchHistory) -> Genotype:
-    """What the search resulted in, or holds now."""
-    if history.result is not None:
-        return Genotype.from_dict(history.result["genotype"])
-    return history.genotypes[-1]
 
 
 def draw(genotype: Genotype, directory: Path, stem: str) -> dict[str, Path]:

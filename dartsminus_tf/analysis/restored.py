@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.loop.checkpoints import Checkpoints, load_state, state_variables
+from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.records import CHECKPOINTS
+from dartsminus_tf.loop.state import load_state, state_variables
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import build_search
 
@@ -26,7 +28,7 @@ class RestoredSearch:
 
     def __init__(self, history: SearchHistory):
         self.history, self.config = history, history.config
-        self.saved = Checkpoints(history.path / "checkpoints", writes=False).saved()
+        self.saved = Checkpoints(history.path / CHECKPOINTS, writes=False).saved()
         if not self.saved:
             raise UsageError(f"The run has no checkpoint. Received: {history.path}")
         data = ImageData(self.config.data, self.config.runtime.seed)
@@ -36,7 +38,7 @@ class RestoredSearch:
 
     def load(self, path: Path) -> int:
         """Take the values of a checkpoint; returns the number of epochs behind it."""
-        return load_state(path, state_variables(self.model)).epoch
+        return load_state(path, state_variables(self.model)).position.epoch
 
     def batches(self, number: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """The first validation batches (images [N, H, W, 3], labels [N]), the same at every call."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from dartsminus_tf.foundation.errors import WRITE_ERRORS, Interrupted, Stopped, UsageError
+from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
 from dartsminus_tf.foundation.paths import define_path, define_paths
 
 EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -61,10 +61,11 @@ def run_command(main: Main, define: Callable[[flags.FlagValues], None], argv: Se
         return refuse(str(interruption), EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         print(f"\nstopped; go on from what is saved with: {this_command()}", flush=True)
-    except OSError as error:
-        if error.errno not in WRITE_ERRORS:
+    except Exception as error:
+        line = machine_fault(error)
+        if line is None:
             raise
-        return refuse(f"cannot read or write ({error.strerror}). Received: {error.filename!r}")
+        return refuse(" ".join(line.split()))
     return EXIT_DONE
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
@@ -62,35 +62,36 @@ class MetricsTable:
     """`metrics.csv` and its like: rows in the order of a key, on the disk after each.
 
     Args:
-        path: the file; rows that are there stay, but for those at `end` or beyond it: they are to be made again.
-        end: the first key that the run, as it is resumed, will write.
+        path: the file.
+        rows: those that are there already.
         key: "epoch" or "step"; a whole number in every row.
         parts: further columns that tell rows of one key apart.
-
-    Raises:
-        UsageError: where the file is no such table.
     """
 
-    def __init__(self, path: Path, end: int = 0, key: str = "epoch", parts: Sequence[str] = ()):
-        self.path, self.key, self.parts = path, key, tuple(parts)
-        self.rows: list[Row] = []
-        if path.exists():
-            self.rows = [row for row in self._read() if int(row[key]) < end]
-
-    def _read(self) -> list[Row]:
-        try:
-            with open(self.path, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            if all((row.get(self.key) or "").isdecimal() for row in rows):
-                return rows
-        except (OSError, UnicodeDecodeError, csv.Error):
-            rows = []
-        raise UsageError(f"A file of the run is damaged: delete its last rows, or it. Received: {self.path}")
+    def __init__(self, path: Path, rows: Iterable[Row] = (), key: str = "epoch", parts: Sequence[str] = ()):
+        self.path, self.rows, self.key, self.parts = path, list(rows), key, tuple(parts)
 
     def append(self, row: Row) -> None:
         """Add a row, in place of any of the same key and parts, and of later keys."""
         self.rows = [before for before in self.rows if self._stays(before, row)] + [row]
-        write_atomically(self.path, csv_text(self.rows))
+        self.write()
+
+    def write(self) -> None:
+        """Make the file say what the rows say."""
+        text = csv_text(self.rows) if self.rows else ""
+        if not _says(self.path, text):
+            write_atomically(self.path, text)
+
+    def row(self, key: int) -> Row:
+        """The row of `key`.
+
+        Raises:
+            UsageError: where there is none.
+        """
+        for row in self.rows:
+            if int(row[self.key]) == key:
+                return row
+        raise UsageError(f"The table has lost the row of {self.key} {key}: put it back. Received: {self.path}")
 
     def _stays(self, before: Row, row: Row) -> bool:
         key, new = int(before[self.key]), int(row[self.key])
@@ -98,6 +99,60 @@ class MetricsTable:
         return key < new or (key == new and not same)
 
 
+def _says(path: Path, text: str) -> bool:
+    """Whether the file holds `text`; one that is not there holds none."""
+    try:
+        return path.read_bytes() == text.encode("utf-8")
+    except OSError:
+        return not text
+
+
 def _field(value: object) -> str:
     """A value as the CSV file holds it."""
     return "" if value is None else str(value)
+
+
+def whole_rows(
+    path: Path, key: str = "epoch", parts: Sequence[str] = (), end: int | None = None, say: Callable = print
+) -> list[Row]:
+    """The rows of a table's file that are whole; those that are not are counted in one line and left out.
+
+    Args:
+        path: the file; no rows where there is none.
+        key, parts: see `MetricsTable`. Of rows with the same key and parts the last one stays.
+        end: rows with this key or a later one are left out silently: they are to be made again.
+        say: prints the line.
+
+    Raises:
+        UsageError: where the file cannot be read, or its first line does not name the key.
+    """
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"A table of the run cannot be read ({error.strerror}). Received: {path}") from None
+    names, *rest = [*csv.reader(lines[:1]), []][0], *lines[1:]
+    if lines and key not in names:
+        raise UsageError(f"The first line of a run's table must name the column {key}: move it away. Received: {path}")
+    rows: dict[tuple, Row] = {}
+    for line in rest:
+        row = _row(names, line)
+        if row is not None and (row[key] or "").isdecimal():
+            same = (int(row[key]), *(_field(row.get(part)) for part in parts))
+            rows[same] = row
+    lost = len([line for line in rest if line]) - len(rows)
+    if lost:
+        say(f"{path}: {lost} damaged or repeated rows are left out")
+    in_order = sorted(rows.items(), key=lambda item: item[0][0])
+    return [row for place, row in in_order if end is None or place[0] < end]
+
+
+def _row(names: Sequence[str], line: str) -> Row | None:
+    """The fields of a line by name; None where it is not a whole row."""
+    try:
+        fields = next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        return None
+    whole = len(fields) == len(names) and "\ufffd" not in line and "\0" not in line
+    return dict(zip(names, fields, strict=True)) if whole else None

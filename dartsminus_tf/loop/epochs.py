@@ -4,6 +4,7 @@ It differs from `keras.Model.fit` in that it starts anywhere in an epoch, saves 
 interrupted epoch ends with the metrics that it would have had.
 """
 
+import collections
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.signals import StopRequest
 from dartsminus_tf.loop import distribution
-from dartsminus_tf.loop.checkpoints import Checkpoints, Position, state_variables, to_array
-from dartsminus_tf.loop.faults import MOST_STEPS_BACK, NonFiniteLoss, check_finite, data_faults
+from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.faults import MOST_STEPS_BACK, check_finite, data_faults, not_finite
+from dartsminus_tf.loop.records import Records
 from dartsminus_tf.loop.reporting import progress_bar
+from dartsminus_tf.loop.state import NotFinite, Position, place_of, state_variables, to_array
 
 SCORE = "val_accuracy"
 
@@ -52,26 +55,36 @@ class Loop:
         model: lists its optimizers in `model.optimizers`; its metrics are means over the epoch.
         work: data and length.
         checkpoints: the run's states.
+        records: the run's tables, which the states keep.
         runtime: how often to save, what to do about a loss that is not finite, what to show.
     """
 
-    def __init__(self, model: keras.Model, work: Work, checkpoints: Checkpoints, runtime: RuntimeConfig):
-        self.model, self.work, self.checkpoints, self.runtime = model, work, checkpoints, runtime
+    def __init__(
+        self, model: keras.Model, work: Work, checkpoints: Checkpoints, records: Records, runtime: RuntimeConfig
+    ):
+        self.model, self.work, self.runtime = model, work, runtime
+        self.checkpoints, self.records = checkpoints, records
         self.strategy = model.distribute_strategy
         self.variables = state_variables(model)
         self.position = Position()
         self._newest: Path | None = None
         self._tested: tuple[str, ...] = ()
-        self._steps_back: list[Position] = []
+        self._steps_back: collections.Counter[tuple[int, int]] = collections.Counter()
 
     def restore(self) -> Position:
         """Go to the newest whole state, if there is one; returns where the run stands."""
-        self.position = self.checkpoints.restore(self.variables) or Position()
-        if self.position == Position():
-            self._save(self.position)
-        else:
-            self._newest = self.checkpoints.saved()[-1]
+        if not self._to_newest():
+            self._save(Position())
         return self.position
+
+    def _to_newest(self) -> bool:
+        """Go to the newest whole state; False where there is none."""
+        state = self.checkpoints.restore(self.variables)
+        self.records.restore(state)
+        if state is None:
+            return False
+        self.position, self._newest = state.position, self.checkpoints.saved()[-1]
+        return True
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Do what is left of the work.
@@ -98,14 +111,14 @@ class Loop:
         return self.model.stop_training or self.position.epoch >= self.work.epochs
 
     def _try(self, chain: keras.callbacks.CallbackList) -> None:
-        """Epoch after epoch, until the end or the first loss that is not finite."""
+        """Epoch after epoch, until the end or the first value that is not finite."""
         first = self.position.epoch * self.work.steps_per_epoch + self.position.step
         iterator = iter(self.strategy.experimental_distribute_dataset(self.work.batches(first)))
         self._last_save = time.monotonic()
         try:
             while not self._finished():
                 self._epoch(iterator, chain)
-        except NonFiniteLoss as fault:
+        except NotFinite as fault:
             self._step_back(fault)
 
     def _epoch(self, iterator, chain: keras.callbacks.CallbackList) -> None:
@@ -122,7 +135,9 @@ class Loop:
             self._save_where_due(self.variables)
         logs = {name: float(value) for name, value in self.model.get_metrics_result().items()}
         if self.work.validates(start.epoch):
-            logs |= {f"val_{name}": value for name, value in self._validate().items()}
+            validated = {f"val_{name}": value for name, value in self._validate().items()}
+            check_finite(validated, self.model, f"the validation of epoch {start.epoch + 1}")
+            logs |= validated
         chain.on_epoch_end(start.epoch, logs)
         self._save(Position(start.epoch + 1), logs.get(SCORE))
         self._stop_where(distribution.any_worker(self.strategy, self._stop.requested))
@@ -175,28 +190,45 @@ class Loop:
         self._stop_where(stop)  # a signal that came while it was saved is seen after the next step
 
     def _save(self, position: Position, score: float | None = None, variables: Sequence | None = None) -> None:
-        self._newest = self.checkpoints.save(position, variables or self.variables, score)
+        try:
+            tables = self.records.content()
+            self._newest = self.checkpoints.save(position, variables or self.variables, score, tables)
+        except NotFinite as fault:
+            raise not_finite(str(fault), self.model, str(position)) from None
         self.position, self._last_save = position, time.monotonic()
 
     def _stop_where(self, asked: bool) -> None:
         if asked and self.position.epoch < self.work.epochs:
             raise Stopped(f"stopped at {self.position}; saved {self._newest}")
 
-    def _step_back(self, fault: NonFiniteLoss) -> None:
-        """Go on from the newest state with half of its learning rates, or end the run."""
+    def _step_back(self, fault: NotFinite) -> None:
+        """Go on from the newest state that helps with half of its learning rates, or end the run."""
         line = f"{fault}. The last good checkpoint is {self._newest}"
         if self.runtime.on_nonfinite == "stop":
             raise UsageError(
                 f"{line}: lower the learning rates in a new run, or let this one go on with half of them: "
                 f"runtime.on_nonfinite=step_back"
             )
-        position = self.checkpoints.restore(self.variables)
-        self._steps_back.append(position)
-        times = self._steps_back.count(position)
-        if times > MOST_STEPS_BACK:
-            raise UsageError(f"{line}, and halving the rates {MOST_STEPS_BACK} times from there did not help")
+        self._leave_what_does_not_help(line)
+        self._to_newest()
+        place = (self.position.epoch, self.position.step)
+        self._steps_back[place] += 1
+        times = self._steps_back[place]
         for optimizer in self.model.optimizers:
             scale = getattr(optimizer, "inner_optimizer", optimizer).rate_scale
             scale.assign(scale * 0.5**times)
-        self.position = position
-        print(f"{line}: going on from {position} with {0.5**times:g} of its learning rates", flush=True)
+        print(f"{line}: going on from {self.position} with {0.5**times:g} of its learning rates", flush=True)
+
+    def _leave_what_does_not_help(self, line: str) -> None:
+        """Put the newest states aside from which halving the rates cannot help, or has not."""
+        saved = self.checkpoints.saved()
+        helping = [path for path in saved if self._may_help(*place_of(path))]
+        if not helping:
+            raise UsageError(f"{line}, and halving the rates {MOST_STEPS_BACK} times from there did not help")
+        for path in saved[saved.index(helping[-1]) + 1 :]:
+            self.checkpoints.put_aside(path)
+
+    def _may_help(self, epoch: int, step: int) -> bool:
+        """Whether there is training from that state to the fault, and it has not failed too often."""
+        validation_alone = (epoch, step) == (self.position.epoch, self.work.steps_per_epoch)
+        return self._steps_back[epoch, step] < MOST_STEPS_BACK and not validation_alone

@@ -2,15 +2,15 @@
 
 import contextlib
 import math
-import os
-import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.foundation.errors import WRITE_ERRORS, UsageError
+from dartsminus_tf.foundation.errors import UsageError, first_reason, write_fault
 from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.state import NotFinite
 
 MOST_STEPS_BACK = 5
 DATA_ERRORS = (
@@ -21,21 +21,20 @@ DATA_ERRORS = (
 )
 
 
-class NonFiniteLoss(Exception):
-    """A training step gave a loss that is not a number, or is infinite."""
-
-
 def check_finite(logs: Mapping[str, float], model: keras.Model, where: str) -> None:
     """Raise where a value of `logs` is not finite, with all that one wants to know then.
 
     Raises:
-        NonFiniteLoss: naming the step, the learning rates and the largest gradient.
+        NotFinite: naming the step, the learning rates and the largest gradient.
     """
     bad = {name: value for name, value in logs.items() if not math.isfinite(value)}
-    if not bad:
-        return
-    values = ", ".join(f"{name} {value}" for name, value in bad.items())
-    raise NonFiniteLoss(f"Not finite at {where}: {values} ({'; '.join(map(_about, model.optimizers))})")
+    if bad:
+        raise not_finite(", ".join(f"{name} {value}" for name, value in bad.items()), model, where)
+
+
+def not_finite(what: str, model: keras.Model, where: str) -> NotFinite:
+    """The fault that `what` is not finite, with the learning rates and the largest gradient."""
+    return NotFinite(f"Not finite at {where}: {what} ({'; '.join(map(_about, model.optimizers))})")
 
 
 def _about(optimizer) -> str:
@@ -56,12 +55,9 @@ def data_faults(where: str) -> Iterator[None]:
     try:
         yield
     except DATA_ERRORS as error:
-        # A stack may come before TensorFlow's line, and the names of nodes after it.
-        found = re.search(r"([^\n]+)\n\s*\[\[", error.message) or re.search(r"[^\n]+", error.message)
-        reason = found[0].split("[[")[0].removeprefix("{{function_node").strip() if found else "no reason given"
         raise UsageError(
             f"The data cannot be read at {where}: repair them, then the same command goes on from there. "
-            f"Received: {reason[:300]}"
+            f"Received: {first_reason(error.message)}"
         ) from None
 
 
@@ -74,14 +70,14 @@ def write_faults(checkpoints: Checkpoints) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 closes a file on a full disk with a RuntimeError
-        found = re.search(r"errno = (\d+)", str(error))
-        number = getattr(error, "errno", None) or (int(found[1]) if found else None)
-        if number not in WRITE_ERRORS:
+    except Exception as error:
+        reason, file = write_fault(error), getattr(error, "filename", None)
+        elsewhere = file is not None and checkpoints.directory.parent not in Path(file).parents
+        if reason is None or elsewhere:
             raise
         saved = checkpoints.saved()
         resume = f"the same command goes on from {saved[-1].name}" if saved else "start again: nothing was saved"
         raise UsageError(
-            f"Cannot write to the run directory ({os.strerror(number)}): make room or give access, then {resume}. "
+            f"Cannot write to the run directory ({reason}): make room or give access, then {resume}. "
             f"Received: {checkpoints.directory.parent}"
         ) from None

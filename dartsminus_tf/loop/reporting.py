@@ -7,15 +7,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.foundation.tables import MetricsTable
+from dartsminus_tf.loop.records import Records
+
+METRICS = "metrics.csv"
 
 
 class MetricsCsv(keras.callbacks.Callback):
     """Writes the epoch's logs and seconds to `metrics.csv` and prints them on one line. Comes last among callbacks."""
 
-    def __init__(self, path: Path, initial_epoch: int, epochs: int, quiet: bool = False):
+    def __init__(self, records: Records, epochs: int, quiet: bool = False):
         super().__init__()
-        self.table = MetricsTable(path, initial_epoch)
+        self.table = records.table(METRICS)
         self.epochs, self.quiet = epochs, quiet
 
     def on_epoch_begin(self, epoch, logs=None):

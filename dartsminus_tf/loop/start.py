@@ -11,6 +11,7 @@ from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.faults import write_faults
+from dartsminus_tf.loop.records import CHECKPOINTS, Records
 
 
 class Start:
@@ -43,11 +44,11 @@ class Start:
             UsageError: where the directory is in use, or cannot be written to, now or later.
         """
         run, chief = self.run, distribution.is_chief(self.strategy)
-        states, keep = run.path / "checkpoints", self.runtime.keep_checkpoints
+        states, keep = run.path / CHECKPOINTS, self.runtime.keep_checkpoints
         checkpoints = Checkpoints(states, keep, writes=chief, on_save=run.note)
         with contextlib.ExitStack() as stack:
             if not chief:
                 run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)
             stack.enter_context(run)
             stack.enter_context(write_faults(checkpoints))
-            yield run, Loop(model, work, checkpoints, self.runtime)
+            yield run, Loop(model, work, checkpoints, Records(run.path), self.runtime)

@@ -1,39 +1,38 @@
-"""What a search leaves in its run directory epoch by epoch, written by `GenotypeHistory` and read by `SearchHistory`.
+"""What a search has left in its run directory (see `recording`), read again for the analyses."""
 
-genotypes.csv     epoch, genotype                 alphas/epoch_0003.npz   {kind of cell: alpha [edges, candidates]}
-"""
-
-import csv
-import io
-import re
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
+from pydantic import TypeAdapter, ValidationError
 
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically
-from dartsminus_tf.foundation.run import stored_json, stored_result
+from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.results import SearchResult, stored_json, stored_result
 from dartsminus_tf.foundation.status import Status, StatusFile
-from dartsminus_tf.foundation.tables import MetricsTable
 from dartsminus_tf.foundation.typed import load_config
-from dartsminus_tf.loop.reporting import TensorBoardScalars
+from dartsminus_tf.loop.records import read_rows
+from dartsminus_tf.loop.reporting import METRICS
+from dartsminus_tf.search.recording import GENOTYPES, SPACE, alpha_file
 from dartsminus_tf.spaces.families import get_space
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.space import Alphas, Space, softmax
 
-_EPOCH = re.compile(r"epoch_(\d+)\.npz")
-SPACE = "space.json"  # the candidates, where they are not all of the config's space
-
-
-def alpha_file(run: Path, epoch: int) -> Path:
-    """Where alpha after `epoch` (from 0) is."""
-    return run / "alphas" / f"epoch_{epoch:04d}.npz"
+# What numpy raises for a file that is damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_CANDIDATES = TypeAdapter(dict[str, tuple[tuple[str, ...], ...]])
 
 
 def load_alphas(run: Path, epoch: int) -> Alphas:
@@ -41,9 +40,12 @@ def load_alphas(run: Path, epoch: int) -> Alphas:
     file = alpha_file(run, epoch)
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            alphas = dict(arrays)
+    except _UNREADABLE as error:
         raise UsageError(f"The run has lost alpha of epoch {epoch} ({error}). Received: {file}") from None
+    if not alphas or not all(alpha.dtype.kind == "f" and np.isfinite(alpha).all() for alpha in alphas.values()):
+        raise UsageError(f"Alpha of epoch {epoch} must be finite numbers. Received: {file}")
+    return alphas
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,26 @@ class SearchHistory:
     @cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """{column of metrics.csv: values [epochs]}; NaN where an epoch has none."""
-        with open(self.path / "metrics.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        columns = rows[0] if rows else {}
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
+        rows = read_rows(self.path, METRICS)
+        if not rows:
+            raise UsageError(f"The search has no epoch behind it yet. Received: {self.path}")
+        columns = dict.fromkeys(name for row in rows for name in row)
+        try:
+            return {name: np.array([_number(row.get(name)) for row in rows]) for name in columns}
+        except ValueError as error:
+            raise UsageError(f"The table must hold numbers ({error}). Received: {self.path / METRICS}") from None
 
     @cached_property
     def alphas(self) -> dict[str, np.ndarray]:
-        """{kind of cell: alpha [epochs, edges, candidates]}."""
-        found = (_EPOCH.fullmatch(path.name) for path in (self.path / "alphas").iterdir())
-        epochs = {int(match[1]) for match in found if match}
-        loaded = [load_alphas(self.path, epoch) for epoch in range(max(epochs, default=0) + 1)]
+        """{kind of cell: alpha [epochs, edges, candidates]}, of the epochs that `metrics` has."""
+        loaded = [load_alphas(self.path, epoch) for epoch in range(len(self.metrics["epoch"]))]
+        candidates = self.space.candidates
+        for epoch, arrays in enumerate(loaded):
+            for kind, alpha in (loaded[0] | arrays).items():
+                fits = kind in candidates and alpha.ndim == 2 and alpha.shape[1] == len(candidates[kind][0])
+                if arrays.keys() != loaded[0].keys() or not fits or alpha.shape != loaded[0][kind].shape:
+                    file = alpha_file(self.path, epoch)
+                    raise UsageError(f"Alpha must be that of the space {self.space.name}. Received: {file}")
         return {kind: np.stack([arrays[kind] for arrays in loaded]) for kind in loaded[0]}
 
     @cached_property
@@ -97,8 +108,11 @@ class SearchHistory:
         space, stored = get_space(self.config.space), self.path / SPACE
         if not stored.exists():
             return space
-        kinds = stored_json(stored).items()
-        return replace(space, candidates={kind: tuple(map(tuple, edges)) for kind, edges in kinds})
+        try:
+            left = _CANDIDATES.validate_python(stored_json(stored))
+        except ValidationError:
+            raise UsageError(f"It must be the candidates of every edge. Received: {stored}") from None
+        return replace(space, candidates=left)
 
     @cached_property
     def primitives(self) -> dict[str, list[list[str]]]:
@@ -116,13 +130,22 @@ class SearchHistory:
     @cached_property
     def genotypes(self) -> list[Genotype]:
         """The genotype after every epoch."""
-        with open(self.path / "genotypes.csv", newline="", encoding="utf-8") as file:
-            return [Genotype.from_json(row["genotype"]) for row in csv.DictReader(file)]
+        rows = read_rows(self.path, GENOTYPES)
+        try:
+            require(len(rows) == len(self.metrics["epoch"]), "A genotype an epoch", len(rows))
+            return [Genotype.from_json(str(row.get("genotype"))) for row in rows]
+        except UsageError as error:
+            raise UsageError(f"{error} in {self.path / GENOTYPES}") from None
 
     @cached_property
     def result(self) -> dict | None:
         """What the finished run wrote; None before."""
-        return stored_result(self.path)
+        return stored_result(self.path, SearchResult)
+
+    @property
+    def genotype(self) -> Genotype:
+        """What the search resulted in, or holds now."""
+        return self.genotypes[-1] if self.result is None else Genotype.from_dict(self.result["genotype"])
 
     def dominant_skips(self) -> np.ndarray:
         """The number of edges, over all kinds of cell, whose strongest candidate is `skip_connect` [epochs]."""
@@ -154,6 +177,10 @@ def _is_search(path: Path) -> bool:
     return (path / "metrics.csv").is_file() and (path / "alphas").is_dir()
 
 
+def _number(value: object) -> float:
+    return np.nan if value in (None, "") else float(value)
+
+
 def _common_parts(paths: list[Path]) -> list[str]:
     """The leading parts that all `paths` share."""
     shared = []
@@ -162,46 +189,3 @@ def _common_parts(paths: list[Path]) -> list[str]:
             break
         shared.append(parts[0])
     return shared
-
-
-class GenotypeHistory(keras.callbacks.Callback):
-    """Writes `genotypes.csv` and `alphas/`, and adds skip share and entropy to the logs.
-
-    `skip_share` is the part of the derived operations that are `skip_connect`; `alpha_entropy` the mean entropy of
-    softmax(alpha) over edges, in nats.
-
-    Attributes:
-        genotypes: {epoch: genotype}, those before an interruption included.
-    """
-
-    def __init__(self, path: Path, initial_epoch: int = 0):
-        super().__init__()
-        self.path, self.table = path, MetricsTable(path / "genotypes.csv", initial_epoch)
-        self.genotypes = {int(row["epoch"]): Genotype.from_json(row["genotype"]) for row in self.table.rows}
-
-    def on_epoch_end(self, epoch, logs=None):
-        net = self.model.supernet
-        self.genotypes[epoch] = genotype = net.genotype()
-        alphas = net.alpha_values()
-        self.table.append({"epoch": epoch, "genotype": genotype.to_json()})
-        write_atomically(alpha_file(self.path, epoch), _npz(alphas))
-        if logs is not None:
-            weights = [softmax(alpha) for alpha in alphas.values()]
-            logs["alpha_entropy"] = float(np.mean([-(w * np.log(w)).sum(axis=-1).mean() for w in weights]))
-            logs["skip_share"] = genotype.share("skip_connect")
-
-
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-class AlphaSummaries(TensorBoardScalars):
-    """Also histograms of softmax(alpha), once an epoch."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        with self.writer.as_default(step=epoch):
-            for kind, alpha in self.model.supernet.alphas.items():
-                tf.summary.histogram(f"softmax_alpha/{kind}", tf.nn.softmax(tf.convert_to_tensor(alpha)))

@@ -8,19 +8,21 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.results import SearchResult
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam, build_optimizer
 from dartsminus_tf.loop.precision import needs_loss_scale, precision
 from dartsminus_tf.loop.rates import EpochLearningRate
+from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import Start
 from dartsminus_tf.search.beta import BetaCallback
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
 from dartsminus_tf.search.flops import ExpectedFlops, flops_penalty
-from dartsminus_tf.search.history import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.progressive import run_progressive
+from dartsminus_tf.search.recording import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
 from dartsminus_tf.search.truth import AccuracyTable, TrueAccuracy, table_of, true_result, truth_markdown
 from dartsminus_tf.spaces.build import build_supernet
@@ -38,7 +40,8 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
         UsageError: on a space, data set or directory that cannot be; nothing is written then.
     """
     run = RunDirectory(model_dir, config)
-    if (result := run.finished()) is not None:
+    if (result := run.finished(SearchResult)) is not None:
+        mend_tables(run.path)
         return result
     with contextlib.ExitStack() as stack:
         stack.push(run)  # it is opened once everything has been checked
@@ -47,7 +50,8 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
 
 def run_single(run: RunDirectory, space: Space | None = None) -> dict:
     """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
-    if (result := run.finished()) is not None:
+    if (result := run.finished(SearchResult)) is not None:
+        mend_tables(run.path)
         return result
     config, table = run.config, table_of(run.config)
     start = Start(run)
@@ -71,15 +75,15 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
 
 def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None) -> dict:
     config = run.config
-    initial_epoch = loop.restore().epoch
-    metrics = MetricsCsv(run.path / "metrics.csv", initial_epoch, config.epochs, quiet=config.runtime.verbose == 0)
-    history = GenotypeHistory(run.path, initial_epoch)
+    loop.restore()
+    metrics = MetricsCsv(loop.records, config.epochs, quiet=config.runtime.verbose == 0)
+    history = GenotypeHistory(run.path, loop.records)
     stopper = _early_stop(config, loop.work.validation, metrics)
     if stopper is None or stopper.stop is None:
         optional = [*([TrueAccuracy(table)] if table else []), *([stopper] if stopper else [])]
         summaries = AlphaSummaries(run.path / "tensorboard")
         loop.run([*_schedules(config), history, *optional, summaries, metrics])
-    return _finish(run, history, metrics, loop.work.steps_per_epoch, stopper, table)
+    return _finish(run, history, metrics, loop, stopper, table)
 
 
 def build_search(config: SearchConfig, data: ImageData, space: Space | None = None) -> BilevelSearch:
@@ -139,15 +143,15 @@ def _finish(
     run: RunDirectory,
     history: GenotypeHistory,
     metrics: MetricsCsv,
-    steps: int,
+    loop: Loop,
     stopper: EarlyStop | None,
     table: AccuracyTable | None,
 ) -> dict:
-    rows = metrics.table.rows
-    epoch = rows[-1]["epoch"] if stopper is None else stopper.result_epoch(rows[-1]["epoch"])
-    epoch, stop = int(epoch), stopper.stop if stopper is not None else None
-    genotype = history.genotypes[epoch]
-    until = rows[: epoch + 1]
+    last, stop = loop.position.epoch - 1, stopper.stop if stopper is not None else None
+    epoch = last if stopper is None else stopper.result_epoch(last)
+    genotype = history.genotype(epoch)
+    row = metrics.table.row(epoch)
+    until = [row for row in metrics.table.rows if int(row["epoch"]) <= epoch]
     accuracies = [float(row["val_accuracy"]) for row in until if row.get("val_accuracy") not in (None, "")]
     result = {
         "kind": "search",
@@ -156,20 +160,19 @@ def _finish(
         "method": run.config.method,
         "genotype": genotype.to_dict(),
         "validation_accuracy": accuracies[-1] if accuracies else None,
-        "train_accuracy": float(until[-1]["accuracy"]),
+        "train_accuracy": float(row["accuracy"]),
         "skip_connects": genotype.count("skip_connect"),
-        "beta": float(until[-1]["beta"]),
+        "beta": float(row["beta"]),
         "epochs": run.config.epochs,
         "stopped_epoch": stop.stopped_epoch if stop is not None else None,
         "genotype_epoch": epoch,
-        "steps_per_epoch": steps,
+        "steps_per_epoch": loop.work.steps_per_epoch,
         "seed": run.config.runtime.seed,
         "seconds": round(metrics.seconds, 1),
         **(true_result(table, genotype) if table else {}),
     }
     run.write_json("genotype.json", genotype.to_dict())
-    run.write_result(result)
-    return result
+    return run.write_result(result)
 
 
 def summary(result: dict) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.paths import expanded
-from dartsminus_tf.foundation.run import stored_result
+from dartsminus_tf.foundation.results import RESULT, SearchResult, stored_result
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
@@ -89,8 +89,19 @@ def _read(text: str) -> Found:
         content = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise error if isinstance(error, UsageError) else _not_found(text, folder) from None
-    result = stored_result(folder) if folder else None
-    return Found(Genotype.from_json(content), (result or {}).get("space"))
+    try:
+        genotype = Genotype.from_json(content)
+    except UsageError as error:
+        raise UsageError(f"{error} (in {file})") from None
+    result = stored_result(folder, SearchResult) if folder else None
+    if result is None:
+        return Found(genotype, None)
+    if result["genotype"] != json.loads(content):
+        raise UsageError(
+            f"The file holds another genotype than {RESULT} beside it: delete {RESULT} and give the command of the "
+            f"search again, which writes both anew from the last state. Received: {file}"
+        )
+    return Found(genotype, result.get("space"))
 
 
 def _not_found(text: str, folder: Path | None) -> UsageError:

@@ -8,6 +8,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.folders import require_folder
 from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.signals import all_or_nothing
@@ -43,6 +44,7 @@ def _dispatch(values: flags.FlagValues) -> int:
     _check_flags(values)
     training = values.mode == "train_and_eval"
     chosen, saved = directory.chosen_settings(values.model_dir, values.config_file, values.params_override, training)
+    _check_place(values)
     from detection.model import experiment
 
     params = experiment.build_experiment(chosen, values.model_dir)
@@ -61,6 +63,14 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise UsageError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
     if values.input is not None and not os.path.exists(values.input):
         raise UsageError(f"--input must be an image or a folder of images. Received: {values.input!r}")
+
+
+def _check_place(values: flags.FlagValues) -> None:
+    """Where a call writes that does not train; for a training the run directory itself says it."""
+    if values.mode == "export":
+        directory.export_folder(values.model_dir, values.export_dir)
+    elif values.mode != "train_and_eval":
+        require_folder(os.path.join(values.model_dir, "predictions" if values.mode == "predict" else ""), "--model_dir")
 
 
 def _train(params, values: flags.FlagValues) -> int:
@@ -120,7 +130,9 @@ def _export(params, values: flags.FlagValues) -> int:
     from detection.run import serving
 
     params.lock()
-    print(f"export: {serving.export(params, values.model_dir, _labels(params), values.export_dir)}")
+    folder = directory.export_folder(values.model_dir, values.export_dir)
+    serving.export(params, values.model_dir, _labels(params), folder)
+    print(f"export: {folder}")
     return EXIT_DONE
 
 

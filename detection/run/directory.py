@@ -1,10 +1,12 @@
 """What a detector's run directory is, and which settings a call that names it means; no TensorFlow."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.folders import require_place
 from dartsminus_tf.foundation.paths import expanded
 from dartsminus_tf.foundation.run import RunKind, stored_settings
 from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
@@ -18,6 +20,8 @@ DETECTOR = RunKind(
     seed="task.seed",
     packages=("dartsminus_tf", "tensorflow", "tf_keras", "tf-models-official", "numpy", "pycocotools"),
 )
+GO_ON = "--mode=train_and_eval goes on from the newest one that is whole"
+_NAMED = re.compile(r'^model_checkpoint_path: "([^"]+-\d+)"$', re.MULTILINE)
 _BACKBONE = "task.model.backbone"
 PATHS = (
     f"{_BACKBONE}.dartsminus.saved_model",
@@ -83,6 +87,37 @@ def chosen_settings(
     if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
         manifest.read_manifest(lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
     return chosen, saved
+
+
+def latest_checkpoint(model_dir: str) -> Path:
+    """The run's latest checkpoint, without the endings of its files, as the file `checkpoint` names it.
+
+    Raises:
+      UsageError: it names none.
+    """
+    file = Path(model_dir) / "checkpoint"
+    try:
+        named = _NAMED.search(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        named, problem = None, f"it cannot be read: {error}"
+    else:
+        problem = "it is damaged"
+    if named is None:
+        raise UsageError(f"the file names no checkpoint ({problem}); {GO_ON}. Received: {str(file)!r}")
+    return Path(model_dir) / named[1]
+
+
+def export_folder(model_dir: str, export_dir: str | None) -> Path:
+    """Where an export goes: `<export_dir>/<step>`, by default in the run directory.
+
+    Raises:
+      UsageError: no folder can appear there, or the run directory itself is named.
+    """
+    if export_dir is not None and Path(export_dir).resolve() == Path(model_dir).resolve():
+        raise UsageError(f"--export_dir must not be the run directory itself; name another. Received: {export_dir!r}")
+    folder = Path(export_dir or Path(model_dir) / "export") / latest_checkpoint(model_dir).name.rpartition("-")[2]
+    require_place(folder, "--export_dir")
+    return folder
 
 
 def require_checkpoint_of(params: dict, saved: dict, model_dir: str) -> None:

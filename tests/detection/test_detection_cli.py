@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.digests import folder_digests
 from dartsminus_tf.foundation.settings import lookup, read_settings
 from detection.cli import detect, prepare_coco
 from detection.model import experiment
@@ -277,6 +278,8 @@ def export_and_compare(capsys, model_dir, picture, found) -> None:
     assert {"saved_model.pb", "variables", "detector.json"} <= {p.name for p in folder.iterdir()}
     description = json.loads((folder / "detector.json").read_text())
     assert description["categories"]["1"] == "0" and description["step"] == 4
+    digests = folder_digests(folder)
+    assert digests | {"detector.json": ""} == description["digests"] | {"detector.json": ""}
     loaded = tf.saved_model.load(str(folder))
     assert set(loaded.signatures) == {"serving_default", "image_tensor"}
     content = picture.read_bytes()
