@@ -8,6 +8,7 @@ from absl import flags
 from dartsminus_tf.export.formats import read_formats
 from dartsminus_tf.foundation.command import run_command
 from dartsminus_tf.foundation.folders import require_place
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.signals import all_or_nothing
 from dartsminus_tf.runtime import configure
@@ -48,7 +49,7 @@ def main(values: flags.FlagValues) -> None:
     )
     levels = ", ".join(f"{level}: {about['channels']}" for level, about in network.levels.items())
     files = "".join(f"; {name}" for name in formats)
-    print(f"exported {path}: channels at levels {levels}{files}; test accuracy {result['test_accuracy']:.4f}")
+    say(f"exported {path}: channels at levels {levels}{files}; test accuracy {result['test_accuracy']:.4f}")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -109,6 +109,7 @@ def _taken(path: Path, file: int, kind: int, attempts: int = 1) -> bool:
 
 def mark(folder: Path) -> int:
     """Mark a folder as one that a process is at work in, until the descriptor that is returned is closed."""
+    require_locks()
     descriptor = os.open(folder, os.O_RDONLY)
     with contextlib.suppress(OSError):  # a place without locks: the process' number has to do
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

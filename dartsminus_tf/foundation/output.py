@@ -29,6 +29,11 @@ def shown(text: object, longest: int | None = None) -> str:
     return words if longest is None or len(words) <= longest else words[: longest - 1] + _ELLIPSIS
 
 
+def say(text: object) -> None:
+    """Print one line, which is `shown`, at once."""
+    print(shown(text), flush=True)
+
+
 def _visible(char: str) -> str:
     hidden = unicodedata.category(char) in _HIDDEN or char in _DIRECTIONS
     return char.encode("unicode_escape").decode("ascii") if hidden else char

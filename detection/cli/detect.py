@@ -9,6 +9,7 @@ from absl import flags
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.folders import require_folder
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.paths import define_path, require_no_pattern
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.signals import all_or_nothing
@@ -103,7 +104,7 @@ def _evaluate(params, values: flags.FlagValues, saved: dict) -> int:
 def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> int:
     from detection.coco.metrics import metrics_line
 
-    print(
+    say(
         f"{values.mode}: {metrics_line(result)}  ({result['images_evaluated']} images, "
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
         f"{os.path.join(output_dir, 'result.json')}"
@@ -123,7 +124,7 @@ def _predict(params, values: flags.FlagValues) -> int:
     )
     unreadable = f", {done.unreadable} unreadable files left out (named in unreadable.json)" if done.unreadable else ""
     rate = f", {done.images_per_second:.1f} images a second" if done.images_per_second else ""
-    print(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
+    say(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
     return EXIT_INPUTS_LEFT_OUT if done.unreadable else EXIT_DONE
 
 
@@ -133,7 +134,7 @@ def _export(params, values: flags.FlagValues) -> int:
     params.lock()
     folder = directory.export_folder(values.model_dir, values.export_dir)
     serving.export(params, values.model_dir, _labels(params), folder)
-    print(f"export: {folder}")
+    say(f"export: {folder}")
     return EXIT_DONE
 
 

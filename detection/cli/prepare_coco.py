@@ -9,6 +9,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
 from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.progress import ProgressLine
 from dartsminus_tf.foundation.status import StatusFile
@@ -73,7 +74,7 @@ def _prepare(
     left_out = records.images_left_out(stats)
     named = f", {left_out} images left out (named in stats_{split}.json)" if left_out else ""
     repairs = ", ".join(f"{name} {count}" for name, count in sorted(stats["repairs"].items())) or "none"
-    print(
+    say(
         f"{split}: {done}{stats['images']} images, "
         f"{stats['images_without_boxes']} without boxes, {stats['boxes']} boxes ({stats['crowd_boxes']} crowd), "
         f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}{named}{notes}; "

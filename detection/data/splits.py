@@ -1,8 +1,8 @@
 """Whether the shards that a pattern matches belong to splits whose preparation came to its end."""
 
 import collections
-import glob
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def prepared_splits(patterns: Sequence[str]) -> set[tuple[Path, str]]:
             if stats_path(folder, split).is_file():
                 found.add((folder, split))
             else:
-                _require_finished(folder, split, glob.has_magic(Path(pattern).name))
+                _require_finished(folder, split, not os.path.lexists(pattern))
     return found
 
 

@@ -1,5 +1,6 @@
 """Places of a detector's files: the same from every folder, whatever their names are; a missing one is called so."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -126,18 +127,16 @@ def test_a_run_of_an_older_version_kept_relative_paths(tmp_path, monkeypatch):
     before = tiny_config("backbone", Path("records"))
     assert before["task"]["annotation_file"] == "records/instances_val.json"
     DETECTOR.require_same(before, with_absolute_paths(before), tmp_path)
-    with pytest.raises(UsageError, match="task.annotation_file"):
-        DETECTOR.require_same(before, with_absolute_paths(before | {"task": {"annotation_file": "x"}}), tmp_path)
+    with pytest.raises(UsageError, match="task.model"):
+        DETECTOR.require_same(before, with_absolute_paths(before | {"task": {"model": "x"}}), tmp_path)
 
 
-@pytest.mark.parametrize("place", ["absent.json", "/nowhere/a.json", "", None])
+@pytest.mark.parametrize("place", ["absent.json", "/nowhere/a.json", "[x]/*.json"])
 def test_missing_files_are_called_missing(place):
-    about = ": no such file" if place else " must be the instances JSON"
-    with pytest.raises(UsageError, match=rf"^task.annotation_file{about} .*Received: "):
+    with pytest.raises(UsageError, match=rf"^task.annotation_file: no such file .* Received: '{re.escape(place)}'$"):
         read_labels(place)
-    if place:
-        with pytest.raises(UsageError, match=rf"^no such folder: saved_model must be a folder .* Received: '{place}'$"):
-            manifest.read_manifest(place)
+    with pytest.raises(UsageError, match=r"^no such folder: saved_model must be a folder .* Received: "):
+        manifest.read_manifest(place)
 
 
 @pytest.mark.parametrize("mark", PATTERN_MARKS)
