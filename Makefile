@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow bench lint format clean
+.PHONY: quickstart test test-slow test-long bench lint format clean
 
 quickstart: $(STAMP)
 	$(BIN)/python tools/quickstart.py --config_file=configs/quickstart.yaml --model_dir=runs/quickstart
@@ -14,6 +14,9 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow
+
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -q -n 0 -m long tests/long --attack-table=runs/attacks.md
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -e ".[bench]"

@@ -12,6 +12,7 @@ CORE = [
     "tensorflow-datasets>=4.9.7,<5",
     "importlib_resources>=6",  # tensorflow-datasets imports it without declaring it
     "absl-py>=1.4,<3",
+    "h5py>=3.12",
     "pydantic>=2.6,<3",
     "PyYAML>=6",
     "scikit-learn>=1.4,<2",

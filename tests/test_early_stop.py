@@ -145,14 +145,18 @@ def test_the_result_is_the_genotype_before_the_rise(stopped):
     assert (result["stopped_epoch"], result["genotype_epoch"]) == (2, 1) and len(rows) == 3
     assert json.loads(table(path, "genotypes.csv")[1]["genotype"]) == result["genotype"]
     assert result["validation_accuracy"] == float(rows[1]["val_accuracy"])
+    assert (result["train_accuracy"], result["beta"]) == (float(rows[1]["accuracy"]), float(rows[1]["beta"]))
+    assert rows[1]["accuracy"] != rows[2]["accuracy"]
     assert all(float(row["hessian_eigenvalue"]) > 0 for row in rows)
     assert json.loads((path / "result.json").read_text()) == result
 
 
 def test_a_search_resumed_after_its_stop_does_not_go_on(stopped):
-    """Interrupted before the result was written: the rule is applied to `metrics.csv`, nothing is run again."""
+    """Interrupted before the result was written: the rule is applied to what the state holds, nothing is run again."""
     config, path, result = stopped
     rows = table(path)
+    (path / "metrics.csv").write_text("epoch,hessian_eigenvalue,val_accuracy\n0,1,1\n1,9,1\n")
+    (path / "genotypes.csv").unlink()
     (path / "result.json").unlink()
     assert run_search(config, path) == result and table(path) == rows
 

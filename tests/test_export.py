@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
+from detection.model.manifest import read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,9 @@ def test_manifest(network, exported):
     assert manifest["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
     assert {key: manifest[key] for key in ("parameters", "multiply_adds")} == dm.count(network)
     assert manifest["metrics"] == {"test_accuracy": 0.5} and manifest["versions"]["tensorflow"] == tf.__version__
+    files = {name for name in manifest["digests"] if not name.startswith("variables/")}
+    assert files == {"saved_model.pb", "fingerprint.pb", "manifest.json"} and len(manifest["digests"]) == 5
+    assert read_manifest(str(exported[0])).channels == {3: 16, 4: 32, 5: 64}
 
 
 def test_a_taken_path_is_left_alone(network, tmp_path):

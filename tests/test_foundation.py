@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from dartsminus_tf.foundation import command, files, run
+from dartsminus_tf.foundation import command, files, folders, run
 from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, require
 from dartsminus_tf.foundation.lock import RunLock
 from dartsminus_tf.foundation.run import RunDirectory, RunKind
@@ -97,21 +97,21 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
 
 def test_a_folder_appears_whole(tmp_path):
-    with files.new_folder(tmp_path / "export") as folder:
+    with folders.new_folder(tmp_path / "export") as folder:
         (folder / "variables").mkdir()
         (folder / "variables" / "data").write_text("x")
         assert not (tmp_path / "export").exists()
     assert names(tmp_path) == ["export"] and (tmp_path / "export" / "variables" / "data").read_text() == "x"
-    with pytest.raises(UsageError, match="new or empty"), files.new_folder(tmp_path / "export"):
+    with pytest.raises(UsageError, match="new or empty"), folders.new_folder(tmp_path / "export"):
         raise AssertionError
     (tmp_path / "empty").mkdir()
-    with files.new_folder(tmp_path / "empty") as folder:
+    with folders.new_folder(tmp_path / "empty") as folder:
         (folder / "a").touch()
     assert names(tmp_path / "empty") == ["a"]
 
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), files.new_folder(tmp_path / "export") as folder:
+    with pytest.raises(ZeroDivisionError), folders.new_folder(tmp_path / "export") as folder:
         (folder / "a").touch()
         raise ZeroDivisionError
     assert names(tmp_path) == []
@@ -124,14 +124,14 @@ def test_the_slower_of_two_writers_of_a_folder_is_refused(tmp_path, monkeypatch)
         path.mkdir()
         (path / "first").touch()
 
-    with pytest.raises(UsageError, match=r"new or empty\. Received: .*export$"), files.new_folder(path):
+    with pytest.raises(UsageError, match=r"new or empty\. Received: .*export$"), folders.new_folder(path):
         fill()
     assert names(tmp_path) == ["export"] and names(path) == ["first"]
     (path / "first").unlink()
     path.rmdir()
     rename = os.replace
     monkeypatch.setattr(os, "replace", lambda *where: (fill(), rename(*where)))  # later than any look
-    with pytest.raises(UsageError, match="new or empty"), files.new_folder(path) as folder:
+    with pytest.raises(UsageError, match="new or empty"), folders.new_folder(path) as folder:
         (folder / "second").touch()
     assert names(tmp_path) == ["export"] and names(path) == ["first"]
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_swept_stays(tmp_path, dead, monkeypatch):
 
 def test_a_new_folder_sweeps_beside_it(tmp_path, dead):
     (tmp_path / f".{dead}.tmp.export").mkdir()
-    with files.new_folder(tmp_path / "export"):
+    with folders.new_folder(tmp_path / "export"):
         pass
     assert names(tmp_path) == ["export"]
 
@@ -312,10 +312,10 @@ def test_a_run_from_before_it_had_a_status(tmp_path):
     with RunDirectory(path, CONFIG) as directory:
         versions = stored(path)
         assert versions["seed"] == 3 and versions["python"] == "3.10" and len(versions["resumed_with"]) == 1
-        directory.write_result({"a": 1})
+        result = directory.write_result({"a": 1})
     assert StatusFile(path).read().resumed == 0
     (path / "status.json").unlink()
-    assert RunDirectory(path, CONFIG).finished() == {"a": 1} and not (path / "status.json").exists()
+    assert RunDirectory(path, CONFIG).finished() == result and not (path / "status.json").exists()
 
 
 def test_nothing_is_written_before_a_run_is_opened(tmp_path):
@@ -512,7 +512,7 @@ def test_a_full_disk_hides_no_error_and_keeps_no_lock(tmp_path, monkeypatch):
 
 def test_a_command_of_odd_bytes_can_be_stored(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["tool", "--model_dir=b\udcff"])
-    assert outcome(tmp_path, None).command == "tool '--model_dir=b?'"
+    assert outcome(tmp_path, None).command == r"tool $'--model_dir=b\xff'"
 
 
 # Commands
@@ -617,7 +617,7 @@ def test_what_is_written_whole_or_not_is_never_stopped_with_exit_code_0(monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "configure", interrupted)
+    monkeypatch.setattr(export, "finished_training", interrupted)
     assert export.run(["dartsminus-export"]) == 130
     assert capsys.readouterr().err == "error: interrupted: the export was not written\n"
 

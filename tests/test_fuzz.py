@@ -26,7 +26,8 @@ from dartsminus_tf.foundation.typed import dump_config, load_config
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.nasbench201.truth import ARCHITECTURE, COLUMNS, load_table
-from detection.coco.repair import load_annotations, repair
+from detection.coco.load import load_annotations
+from detection.coco.repair import repair
 from detection.model import manifest
 
 QUICK, MANY = 40, 1500

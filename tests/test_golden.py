@@ -91,4 +91,7 @@ def test_loading_is_strict(golden):
         dm.load_torch_state(model, {**parameters, "extra": np.zeros(1)})
     with pytest.raises(UsageError, match="does not fit"):
         dm.load_torch_state(model, {**parameters, "classifier.bias": np.zeros(11)})
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(UsageError, match=r"'classifier\.bias' must hold finite numbers"):
+            dm.load_torch_state(model, {**parameters, "classifier.bias": np.array([0.0] * 9 + [value])})
     np.testing.assert_array_equal(model.classifier.bias.numpy(), before)

@@ -30,6 +30,19 @@ def full_hdf5():
         file["x"] = np.zeros(10**6)
 
 
+def made(name, message):
+    return getattr(tf.errors, name)(None, None, message)
+
+
+OUT_OF_MEMORY = made(
+    "ResourceExhaustedError", "{{function_node x}} OOM when allocating tensor with shape[1000000] [Op:Fill]"
+)
+
+
+def throw(error):
+    raise error
+
+
 REAL = {
     "absent": (lambda: tf.io.read_file("/nope/x"), f"{FAILED} /nope/x; No such file or directory"),
     "a folder": (lambda: tf.io.read_file("/tmp"), f"{FAILED} /tmp; Is a directory"),
@@ -37,7 +50,7 @@ REAL = {
         lambda: tf.io.write_file("/dev/full", "a" * 10**5),
         f"{FAILED} /dev/full; No space left on device",
     ),
-    "memory": (lambda: tf.zeros([10**6, 10**6]), f"{NO_MEMORY}. Received: OOM when allocating tensor with shape"),
+    "memory": (lambda: throw(OUT_OF_MEMORY), f"{NO_MEMORY}. Received: OOM when allocating tensor with shape[1000000]"),
     "no such scheme": (
         lambda: tf.io.gfile.GFile("foo://a").read(),
         f"{FAILED} File system scheme 'foo' not implemented",
@@ -69,10 +82,6 @@ def test_errors_of_the_machine_are_one_line(kind, capsys):
     assert run_command(lambda values: action(), lambda values: None, ["tool"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"error: {line}") and told.count("\n") == 1
-
-
-def made(name, message):
-    return getattr(tf.errors, name)(None, None, message)
 
 
 TOLD = {
@@ -154,7 +163,14 @@ def test_in_every_command(name, fault, monkeypatch, capsys):
 def test_what_may_be_said_of_a_place():
     assert write_fault(raised(full_hdf5)) == "No space left on device"
     assert write_fault(raised(REAL["full"][0])).endswith("No space left on device")
-    assert write_fault(raised(REAL["open"][0])) is None and write_fault(raised(REAL["memory"][0])) is None
+    assert write_fault(raised(REAL["open"][0])) is None and write_fault(OUT_OF_MEMORY) is None
+
+
+@pytest.mark.slow
+def test_tensorflow_calls_it_so():
+    """It tries for ten seconds first."""
+    told = machine_fault(raised(lambda: tf.zeros([10**6, 10**6])))
+    assert told.startswith(f"{NO_MEMORY}. Received: OOM when allocating tensor with shape[1000000,1000000]")
 
 
 @pytest.mark.parametrize("message", ["", "\n\n", " \t"])

@@ -14,7 +14,7 @@ from dartsminus_tf.foundation.settings import read_settings
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.spaces.find import find_genotype
 from detection.cli import detect, prepare_coco
-from detection.run.directory import PATHS, PathKeys, with_expanded_paths
+from detection.run.directory import PATHS, PathKeys, with_absolute_paths
 from detection.run.directory import lookup as value_of
 
 FLAGS = [
@@ -50,8 +50,9 @@ def test_keys(path, home):
     meant = os.path.expandvars(path.replace("~", home, 1) if path.startswith("~") else path)
     overrides = ["space=nasbench201", f"data.data_dir={path}", f"runtime.accuracy_table={path}"]
     config = load_config(SearchConfig, overrides=overrides)
+    meant = os.path.abspath(meant)
     assert config.data.data_dir == config.runtime.accuracy_table == meant
-    settings = with_expanded_paths(read_settings([], [f"{key}={path}" for key in PATHS], PathKeys()))
+    settings = with_absolute_paths(read_settings([], [f"{key}={path}" for key in PATHS], PathKeys()))
     assert {value_of(settings, key) for key in PATHS} == {meant}
 
 
@@ -61,7 +62,7 @@ def test_lists_and_patterns_of_a_detector(home):
         ("~/a*.tfrecord,$PICTURES/b #2*", f"{home}/a*.tfrecord,/data/my pictures/b #2*"),
         ("[~/a, $PICTURES]", [f"{home}/a", "/data/my pictures"]),
     ):
-        assert value_of(with_expanded_paths(read_settings([], [f"{key}={written}"], PathKeys())), key) == meant
+        assert value_of(with_absolute_paths(read_settings([], [f"{key}={written}"], PathKeys())), key) == meant
 
 
 @pytest.mark.parametrize("path", ["$NOWHERE/x", "${NOWHERE}", "~nobody_of_that_name/x", "a/$NOWHERE"])

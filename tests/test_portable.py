@@ -8,7 +8,8 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.export.card import LICENCES, model_card
-from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
+from dartsminus_tf.export.formats import FILES
+from dartsminus_tf.export.portable import RUNNERS, export_portable
 from dartsminus_tf.foundation.errors import UsageError
 
 CELLS = dm.Genotype.from_dict(
@@ -40,7 +41,7 @@ def test_files_give_the_networks_logits(family, tmp_path):
         model,
         tmp_path / "out",
         data="imagenette/320px-v2",
-        formats=["litert", "onnx"],
+        formats=["TFLite", "onnx"],
         recipe="epochs: 3\n",
         metrics={"test_accuracy": 0.25},
     )

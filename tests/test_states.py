@@ -208,6 +208,10 @@ def text(directory):
     return (directory / "metrics.csv").read_text()
 
 
+def replace_text(path, edited):
+    path.unlink() if edited is None else path.write_text(edited)
+
+
 def without(rows, column="seconds"):
     return [{name: value for name, value in row.items() if name != column} for row in rows]
 
@@ -240,9 +244,10 @@ def test_tables_come_from_the_state(edit, tmp_path):
     before = text(tmp_path / "run")
     edited = EDITS[edit](before)
     assert edited != before and before.count("\n") == 3
-    (tmp_path / "run" / "metrics.csv").unlink() if edited is None else (tmp_path / "run" / "metrics.csv").write_text(
-        edited
-    )
+    replace_text(tmp_path / "run" / "metrics.csv", edited)
+    loop = make_loop(tmp_path / "run")
+    loop.restore()
+    assert text(tmp_path / "run") == before
     rows = run(tmp_path / "run")
     assert without(rows) == without(whole)
     assert without(csv.DictReader(io.StringIO(text(tmp_path / "run")))) == without(
@@ -259,7 +264,7 @@ def test_tables_of_a_finished_run_are_made_again(edit, tmp_path):
     before = table.read_text()
     assert before.count("\n") == EPOCHS + 1
     edited = EDITS[edit](before)
-    table.unlink() if edited is None else table.write_text(edited)
+    replace_text(table, edited)
     assert read_rows(tmp_path / "run", "metrics.csv") == state.tables["metrics.csv"]
     mend_tables(tmp_path / "run")
     assert table.read_text() == before
@@ -269,8 +274,12 @@ def test_a_step_back_takes_the_tables_back_too(tmp_path):
     loop = make_loop(tmp_path, STEP_BACK)
     loop.restore()
     bad_validation(loop, 6)
-    metrics = MetricsCsv(loop.records, EPOCHS, quiet=True)
-    loop.run([metrics])
+    metrics, seen = MetricsCsv(loop.records, EPOCHS, quiet=True), []
+    begin = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: seen.append((epoch, len(metrics.table.rows)))
+    )
+    loop.run([begin, metrics])
+    assert seen == [(0, 0), *[(1, 1)] * 6, (0, 0), (1, 1), (2, 2)]
     assert [row["epoch"] for row in metrics.table.rows] == [0, 1, 2]
     assert [row["epoch"] for row in csv.DictReader(io.StringIO(text(tmp_path)))] == ["0", "1", "2"]
 

@@ -243,16 +243,28 @@ def test_a_quickstart_is_killed(tmp_path):
     assert again.stderr.splitlines()[-1] == f"error: {failed.why}"
 
 
-RESULTS = {
-    "train": {"test_accuracy": 0.5, "parameters": 1, "multiply_adds": 1},
-    "detect": {"ap": 0.1, "ap50": 0.2},
-}
+def results_of_stages(genotype: dict) -> dict:
+    """What the stages of a quickstart write, as short as it may be."""
+    network = {"genotype": genotype, "num_classes": 1}
+    images = {
+        "image_size": 8,
+        "data": "digits",
+        "class_names": ["0"],
+        "preprocessing": {"mean": [0] * 3, "std": [1] * 3},
+    }
+    accuracies = {"test_accuracy": 0.5, "test_top5_accuracy": 1.0, "test_loss": 1.0}
+    costs = {"parameters": 1, "multiply_adds": 1, "seconds": 1.0}
+    return {
+        "search": {"kind": "search", "validation_accuracy": 0.5, "genotype": genotype, "epochs": 1, "seconds": 1.0},
+        "train": {"kind": "train", "genotype": genotype, "network": network, **images, **accuracies, **costs},
+        "detect": {"ap": 0.1, "ap50": 0.2},
+    }
 
 
 def test_what_a_quickstart_says(tmp_path, monkeypatch, capsys):
     """Its stages stand in: each writes a result, or does what `faults` say."""
     genotype = find_genotype("cifar10_s0_best").genotype.to_dict()
-    results = RESULTS | {"search": {"validation_accuracy": 0.5, "genotype": genotype}}
+    results = results_of_stages(genotype)
     faults = {
         "train": "from dartsminus_tf.foundation.status import StatusFile\n"
         "with StatusFile(path) as s: (path / 'x').touch(); s.note('step 3'); raise SystemExit(2)"

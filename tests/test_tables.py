@@ -60,6 +60,7 @@ DAMAGE = {
     "no UTF-8": (WHOLE.replace("20,val", "20,v\xff").encode("latin-1"), [0, 1, 3], 1),
     "a zero byte": (WHOLE.replace("20,val", "20,v\0al"), [0, 1, 3], 1),
     "an open quote": (WHOLE.replace("20,val", '20,"val'), [0, 1, 3], 1),
+    "an open quote at the end of a row": (WHOLE.replace("20,val,1", '20,val,"1'), [0, 1, 3], 1),
     "empty lines": (WHOLE.replace("\n20", "\n\n20"), [0, 1, 2, 3], 0),
     "other ends of lines": (WHOLE.replace("\n", "\r\n"), [0, 1, 2, 3], 0),
     "the first line alone": (WHOLE.split("\n")[0], [], 0),

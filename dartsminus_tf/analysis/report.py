@@ -35,20 +35,20 @@ class Section:
     """
 
     def __init__(self, mode: str, title: str):
-        self.mode, self.title = mode, title
+        self.mode, self.title = mode, shown(title)
         self.items: list[dict] = []
 
     def text(self, words: str) -> None:
         """Add a paragraph."""
-        self.items.append({"text": words})
+        self.items.append({"text": shown(words)})
 
     def table(self, rows: list[Row]) -> None:
         """Add a table."""
-        self.items.append({"table": [{name: cell_text(value) for name, value in row.items()} for row in rows]})
+        self.items.append({"table": [{name: shown(cell_text(value)) for name, value in row.items()} for row in rows]})
 
     def figure(self, path: Path, caption: str) -> None:
         """Add a PNG file."""
-        self.items.append({"figure": path.name, "caption": caption})
+        self.items.append({"figure": path.name, "caption": shown(caption)})
 
     def file(self, path: Path) -> None:
         """Name a data file that lies beside the report."""

@@ -9,6 +9,7 @@ from dartsminus_tf.analysis import modes
 from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
 from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.paths import define_paths
 
 
@@ -31,7 +32,7 @@ def main(values: flags.FlagValues) -> None:
     request = Request(
         list(values.run_dir), Path(values.model_dir), settings, list(values.config_file), overrides, seeds
     )
-    print(modes.run(values.mode, request))
+    say(modes.run(values.mode, request))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

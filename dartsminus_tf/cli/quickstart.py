@@ -19,8 +19,10 @@ from dartsminus_tf.foundation.children import run_child
 from dartsminus_tf.foundation.command import define_run_flags, run_command
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.folders import require_place
 from dartsminus_tf.foundation.paths import PathText
-from dartsminus_tf.foundation.run import RunDirectory, RunKind, stored_json
+from dartsminus_tf.foundation.results import DetectResult, SearchResult, TrainResult, finished_result, stored_json
+from dartsminus_tf.foundation.run import RunDirectory, RunKind
 from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
 from dartsminus_tf.spaces.genotype import Genotype
@@ -62,6 +64,8 @@ class Quickstart:
     def run(self) -> dict:
         """Run what is not done; returns the summary."""
         path = self.path
+        if not (path / "backbone" / "manifest.json").exists():
+            require_place(path / "backbone")
         self._stage("search", self._configured("search", self.config.search, path / "search"))
         train = self.config.train.model_copy(update={"genotype": str(path / "search")})
         self._stage("train", self._configured("train", train, path / "train"))
@@ -125,9 +129,8 @@ class Quickstart:
         return file.read()
 
     def _summary(self) -> dict:
-        search, train, detect = (
-            stored_json(self.path / stage / "result.json") for stage in ("search", "train", "detect")
-        )
+        kinds = {"search": SearchResult, "train": TrainResult, "detect": DetectResult}
+        search, train, detect = (finished_result(self.path / stage, kind) for stage, kind in kinds.items())
         seconds = {name: round(value, 1) for name, value in self.seconds.items()}
         summary = {
             "search_accuracy": search["validation_accuracy"],

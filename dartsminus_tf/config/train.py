@@ -1,19 +1,31 @@
 """The config of a training: what all networks have, and a section for each family whose networks have options."""
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from dartsminus_tf.config.data import AugmentConfig, DataConfig
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
+from dartsminus_tf.foundation.paths import absolute
 from dartsminus_tf.foundation.typed import Fraction, Positive, Precision, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES
+from dartsminus_tf.spaces.find import published
 
 _Sections = create_model(
     "_Sections",
     __base__=Strict,
     **{family.section: (family.options | None, None) for family in FAMILIES.values() if family.section},
 )
+
+
+def _absolute_where_a_path(genotype: str | dict) -> str | dict:
+    """The place of a file or directory that is there, from the root on; anything else as it stands."""
+    text = genotype.strip() if isinstance(genotype, str) else ""
+    if not text or text.startswith("{") or text in published():
+        return genotype
+    place = absolute(text)
+    return place if os.path.exists(place) else genotype
 
 
 class TrainConfig(_Sections):
@@ -33,7 +45,7 @@ class TrainConfig(_Sections):
 
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
-    genotype: str | dict[str, Any] = "cifar10_s0_best"
+    genotype: Annotated[str | dict[str, Any], AfterValidator(_absolute_where_a_path)] = "cifar10_s0_best"
     channels: Annotated[int, Field(ge=1, le=4096)] | None = None
     layers: Annotated[int, Field(ge=1, le=100)] | None = None
     stem: Literal["cifar", "imagenet"] = "cifar"

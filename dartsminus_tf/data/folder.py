@@ -14,6 +14,7 @@ from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data import class_folders
 from dartsminus_tf.data.source import Source, Split
 from dartsminus_tf.data.usable import Picture, usable
+from dartsminus_tf.foundation.content import described
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
 from dartsminus_tf.foundation.pictures import PictureError, as_bitmap, name_left_out
@@ -37,7 +38,15 @@ def folder_source(config: DataConfig) -> Source:
     if not test:
         raise UsageError(f"No picture of the test can be used ({test_faults[0].reason}). Received: {shown(root)}")
     left_out = {os.fspath(fault.path): fault.reason for fault in faults}
-    return Source("folder", _split(train), _split(test), tuple(found.classes), left_out)
+    content = {"train": _content(train, root), "test": _content(test, root)}
+    return Source("folder", _split(train), _split(test), tuple(found.classes), left_out, content)
+
+
+def _content(pictures: list[Picture], root: Path) -> str:
+    """Names within the folder, sizes in bytes and classes."""
+    within = ((os.fsencode(picture.path.relative_to(root)), picture) for picture in pictures)
+    entries = sorted((name.hex(), picture.path.stat().st_size, picture.label) for name, picture in within)
+    return described(len(pictures), "pictures", entries)
 
 
 def _require_every_class(found: class_folders.Found, faults: list[PictureError]) -> None:

@@ -48,7 +48,8 @@ class Split:
 class Source:
     """A data set: `train` is split further by the caller; `test` is never trained on.
 
-    `left_out` says what is wrong with each file that is not among them.
+    `left_out` says what is wrong with each file that is not among them; `content` what the splits hold, wherever they
+    lie (see `foundation.content`): a run that is taken up again must find the same.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Source:
     test: Split
     class_names: tuple[str, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    content: dict[str, str] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -6,18 +6,18 @@ images is fixed: that is what these runtimes optimise for. Each file is checked 
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dartsminus_tf.export.formats import FILES, missing_package, read_formats
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.spaces.network import DerivedNetwork
 
-FILES = {"litert": "classify.tflite", "onnx": "classify.onnx"}
 TOLERANCE = 1e-3
 OPSET = 17
 
@@ -25,7 +25,7 @@ Runner = Callable[[np.ndarray], np.ndarray]
 
 
 def export_portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict[str, float]:
-    """Write the files of `formats` ("litert", "onnx") into `folder`.
+    """Write the files of `formats` (see `read_formats`) into `folder`.
 
     Returns:
         {format: largest difference of a logit from the network's on random images}.
@@ -33,13 +33,8 @@ def export_portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> 
     Raises:
         UsageError: on an unknown format, a missing package, an unknown image size, or a file that gives other logits.
     """
-    for name in formats:
-        if name not in FILES:
-            raise UsageError(f"formats are {', '.join(FILES)}. Received: {name!r}")
-    if formats and not (model.image_size and all(model.image_size)):
-        raise UsageError(f"{formats[0]} needs a network that was built for images of a known size. Received: any size")
     parity = {}
-    for name in formats:
+    for name in check_formats(model, formats):
         path = folder / FILES[name]
         content = litert_bytes(model, model.image_size) if name == "litert" else _onnx(model)
         write_atomically(path, content)
@@ -48,6 +43,18 @@ def export_portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> 
             path.unlink()
             raise UsageError(f"The {name} file gives other logits than the network. Received: {parity[name]:.3g}")
     return parity
+
+
+def check_formats(model: DerivedNetwork, names: Sequence[str]) -> list[str]:
+    """The formats that `names` mean, each of which the network can be written in.
+
+    Raises:
+        UsageError: see `read_formats`; or where the network is for images of any size.
+    """
+    formats = read_formats(names)
+    if formats and not (model.image_size and all(model.image_size)):
+        raise UsageError(f"{formats[0]} needs a network that was built for images of a known size. Received: any size")
+    return formats
 
 
 def _function(model: DerivedNetwork):
@@ -110,6 +117,4 @@ def _package(name: str):
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UsageError(
-            f'This needs a package that is not installed: pip install "dartsminus_tf[export]". Received: {name}'
-        ) from None
+        raise missing_package(name) from None

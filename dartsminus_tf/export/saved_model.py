@@ -7,7 +7,7 @@ Endpoints, all on float32 images [N, H, W, 3] of any size, normalised as the man
     classify(x)  logits [N, num_classes]
 
 `backbone_trainable` and `backbone_non_trainable` list the variables that `serve` and `train` use. `manifest.json`
-says what the network is.
+says what the network is, and holds the digests of the files that it belongs to.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,17 @@ import tensorflow as tf
 
 from dartsminus_tf.export.card import model_card
 from dartsminus_tf.export.count import count
+from dartsminus_tf.export.formats import FILES
 from dartsminus_tf.export.latency import median_milliseconds, processor
-from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
+from dartsminus_tf.export.parity import require_parity
+from dartsminus_tf.export.portable import RUNNERS, check_formats, export_portable
+from dartsminus_tf.foundation.digests import folder_digests, sealed
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import new_folder, write_atomically, write_json
+from dartsminus_tf.foundation.files import write_atomically, write_json
+from dartsminus_tf.foundation.folders import new_folder
 from dartsminus_tf.foundation.run import versions
 from dartsminus_tf.spaces.find import only_space
-from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
@@ -62,22 +66,30 @@ def export_backbone(
         The path.
 
     Raises:
-        UsageError: where the model is not built or the path is taken.
+        UsageError: where the model is not built or not finite, the path is taken or cannot be, a format is unknown, or
+            what was written gives other logits after a reload; nothing is left there then.
     """
-    path = Path(path)
+    _require_exportable(model, path)
+    formats = check_formats(model, formats)
+    with new_folder(path) as folder:
+        _archive(model).write_out(str(folder), verbose=False)
+        require_parity(model, folder)
+        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run, space)
+        manifest |= {"data": data, **_portable(model, folder, formats)}
+        manifest = sealed(manifest, MANIFEST, folder_digests(folder))
+        write_json(folder / MANIFEST, manifest)
+        write_atomically(folder / CARD, model_card(manifest, recipe))
+    return Path(path)
+
+
+def _require_exportable(model: DerivedNetwork, path: str | Path) -> None:
     if not isinstance(model, DerivedNetwork):
         raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
     if not model.built:
         raise UsageError(
             "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
         )
-    with new_folder(path) as folder:
-        _archive(model).write_out(str(folder), verbose=False)
-        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run, space)
-        manifest |= {"data": data, **_portable(model, folder, list(formats))}
-        write_json(folder / MANIFEST, manifest)
-        write_atomically(folder / CARD, model_card(manifest, recipe))
-    return path
+    require_finite(model, path)
 
 
 def _archive(model: DerivedNetwork) -> keras.export.ExportArchive:

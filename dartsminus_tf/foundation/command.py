@@ -18,7 +18,7 @@ from absl import flags, logging
 
 from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
 from dartsminus_tf.foundation.lock import require_locks
-from dartsminus_tf.foundation.output import shown, unfailing_streams
+from dartsminus_tf.foundation.output import say, shown, unfailing_streams
 from dartsminus_tf.foundation.paths import define_path, define_paths
 
 EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -65,7 +65,7 @@ def _exit_code(main: Main, define: Callable[[flags.FlagValues], None], argv: Seq
     except UsageError as error:
         return refuse(str(error))
     except Stopped as stop:
-        print(shown(f"{stop}; go on with: {this_command()}"), flush=True)
+        say(f"{stop}; go on with: {this_command()}")
     except Interrupted as interruption:
         return refuse(str(interruption), EXIT_INTERRUPTED)
     except KeyboardInterrupt:

@@ -33,6 +33,12 @@ class UsageError(ValueError):
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}...")
 
 
+def brief(error: BaseException, longest: int = 160) -> str:
+    """The beginning of what a library says, on one line; the kind of error where it says nothing."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
 class Stopped(Exception):
     """A run that was asked to stop has saved its state; the message says where. Command lines exit with code 0."""
 

@@ -1,10 +1,10 @@
-"""Files and folders that appear whole or not at all: written beside their place and renamed into it.
+"""Files that appear whole or not at all: written beside their place and renamed into it. For folders see `folders`.
 
-A temporary name is `.<process>@<host>.tmp.<name>`; what a killed process left under such a name is swept later.
+A temporary name is `.<process>@<host>.tmp.<name>`, of this process alone; what a killed process left under such a name
+is swept later.
 """
 
 import contextlib
-import errno
 import json
 import os
 import platform
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.lock import is_marked
 
 _TEMPORARY = re.compile(r"\.(\d+)(?:@([\w-]*))?\.tmp\..+|\..+\.(\d+)\.tmp", re.DOTALL)  # the latter of older versions
 _HOST = re.sub(r"[^\w-]", "_", platform.node())
+_OPEN: set[Path] = set()  # temporaries that this process is writing
 
 
 @contextlib.contextmanager
@@ -29,46 +31,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        _to_disk(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _to_disk(path.parent)  # the rename itself
-
-
-@contextlib.contextmanager
-def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; renames it to `path` on success, removes it on failure.
-
-    Raises:
-        UsageError: where `path` is neither new nor an empty folder, before or after the block.
-    """
-    path = Path(path)
-    _require_free(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent)
-    temporary = _temporary(path)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in filter(Path.is_file, temporary.rglob("*")):
-            _to_disk(file)
-        os.replace(temporary, path)  # fails where somebody has filled the folder since
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            _require_free(path)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _to_disk(path.parent)
-
-
-def _require_free(path: Path) -> None:
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UsageError(f"The folder must be new or empty. Received: {path}")
+    with writing(path) as temporary:
+        try:
+            yield temporary
+            to_disk(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    to_disk(path.parent)  # the rename itself
 
 
 def write_atomically(path: str | os.PathLike, content: str | bytes | memoryview) -> None:
@@ -106,7 +76,8 @@ def is_leftover(path: Path) -> bool:
 def sweep(folder: Path) -> None:
     """Remove the temporary files and folders in `folder` whose process is gone; what cannot be removed stays.
 
-    To be called when this process writes nothing there: what bears its number is of an earlier one.
+    What bears this process' number and is not written by it now is of an earlier one. A folder that is written to is
+    known by the kernel's lock too: its process may be alive under another number, in another container.
     """
     for path in folder.glob(".*"):
         if _is_orphan(path):
@@ -120,11 +91,31 @@ def _is_orphan(path: Path) -> bool:
     if found is None or found[2] not in (None, _HOST):
         return False
     process = int(found[1] or found[3])
-    return process == os.getpid() or not _is_alive(process)
+    if process == os.getpid():
+        return path.resolve() not in _OPEN
+    return not _is_alive(process) and not (path.is_dir() and is_marked(path))
 
 
-def _temporary(path: Path) -> Path:
+def temporary_of(path: Path) -> Path:
+    """The temporary name, beside `path`, that this process has for it."""
     return path.with_name(f".{os.getpid()}@{_HOST}.tmp.{path.name}")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yields `temporary_of(path)`, which `sweep` leaves alone meanwhile.
+
+    Raises:
+        UsageError: where another thread is at it.
+    """
+    temporary = temporary_of(path)
+    if (opened := temporary.resolve()) in _OPEN:
+        raise UsageError(f"This process is writing it already. Received: {path}")
+    _OPEN.add(opened)
+    try:
+        yield temporary
+    finally:
+        _OPEN.discard(opened)
 
 
 def _is_alive(process: int) -> bool:
@@ -137,7 +128,8 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, on the disk when this returns."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

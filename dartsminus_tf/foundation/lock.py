@@ -3,6 +3,7 @@
 The lock is the kernel's (`flock`): it goes with its process, however that ends, so a lock is never left behind.
 """
 
+import contextlib
 import os
 import platform
 import time
@@ -104,3 +105,29 @@ def _taken(path: Path, file: int, kind: int, attempts: int = 1) -> bool:
         except OSError as error:
             raise UsageError(f"Files cannot be locked there ({error.strerror}). Received: {path}") from None
     return False
+
+
+def mark(folder: Path) -> int:
+    """Mark a folder as one that a process is at work in, until the descriptor that is returned is closed."""
+    require_locks()
+    descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a place without locks: the process' number has to do
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a process on this machine has marked the folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

@@ -29,6 +29,11 @@ def shown(text: object, longest: int | None = None) -> str:
     return words if longest is None or len(words) <= longest else words[: longest - 1] + _ELLIPSIS
 
 
+def say(text: object) -> None:
+    """Print one line, which is `shown`, at once."""
+    print(shown(text), flush=True)
+
+
 def _visible(char: str) -> str:
     hidden = unicodedata.category(char) in _HIDDEN or char in _DIRECTIONS
     return char.encode("unicode_escape").decode("ascii") if hidden else char
@@ -64,7 +69,7 @@ def _occupy_closed_descriptors() -> None:
 
 def _unfailing(stream):
     if stream is None:  # it was closed when Python started
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for the rest of the process
+        return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115  for the rest of the process
     try:
         number = stream.fileno()
         raw = getattr(stream.buffer, "raw", stream.buffer)

@@ -1,4 +1,7 @@
-"""Paths as people write them: `~` and `$VAR` mean what they mean in a shell, in configs, overrides and flags alike."""
+"""Paths as people write them: `~` and `$VAR` mean what they mean in a shell, in configs, overrides and flags alike.
+
+A run keeps absolute paths: its settings mean the same from every folder.
+"""
 
 import os
 import re
@@ -9,6 +12,8 @@ from pydantic import AfterValidator, Field
 
 from dartsminus_tf.foundation.errors import UsageError
 
+PATTERN_MARKS = "[]*?\\"
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 
@@ -28,7 +33,24 @@ def expanded(path: str) -> str:
     return full
 
 
-PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(expanded)]
+def absolute(path: str) -> str:
+    """`path`, expanded, from the root on; a place of another machine (`scheme://...`) stays as it is."""
+    full = expanded(path)
+    return os.path.abspath(full) if full and not _REMOTE.match(full) else full
+
+
+def require_no_pattern(name: str, path: str) -> None:
+    """Refuse a place in whose name TensorFlow would see a pattern of names.
+
+    Raises:
+        UsageError: where it has a bracket, `*`, `?` or a backslash.
+    """
+    if set(path) & set(PATTERN_MARKS):
+        rule = f"{name} must have none of {PATTERN_MARKS}, which TensorFlow reads as patterns"
+        raise UsageError(f"{rule}. Received: {path!r}")
+
+
+PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(absolute)]
 
 
 class _PathParser(flags.ArgumentParser):

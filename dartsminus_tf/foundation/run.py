@@ -2,15 +2,15 @@
 
 config.yaml    the resolved config (params.yaml of a detector)
 versions.json  seed and package versions of the first call, and of later calls where they differ
+data.json      what the data of the run hold, wherever they lie
 status.json    whether it runs, finished, stopped or failed, and why       .lock  who is at work in it
 metrics.csv    one row an epoch          checkpoints/  the newest states of the run and the best
 result.json    written last: the run is finished
 """
 
 import contextlib
-import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,12 +19,12 @@ from pydantic import ValidationError
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import sweep, write_atomically, write_json
+from dartsminus_tf.foundation.folders import require_place
+from dartsminus_tf.foundation.results import Result, stored_json, stored_result, write_result
 from dartsminus_tf.foundation.settings import differences, lookup, read_mapping
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.foundation.typed import Strict
 from dartsminus_tf.foundation.yaml_text import dump_yaml
-
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ class RunKind:
         lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
+        as_now: brings settings that an older version stored into the form that settings have now.
     """
 
     file: str = "config.yaml"
-    free: tuple[str, ...] = ("runtime.",)
+    free: tuple[str, ...] = ("runtime.", "data.data_dir", "data.download")
     bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
     lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"
     packages: tuple[str, ...] = ("dartsminus_tf", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+    as_now: Callable[[dict], dict] = dict
 
     def require_same(self, before: dict, now: dict, path: Path, sections: Sequence[str] = ()) -> None:
         """Refuse a directory that belongs to other settings.
@@ -60,7 +62,7 @@ class RunKind:
         """
         differing = {
             key: pair
-            for key, pair in differences(before, now).items()
+            for key, pair in differences(self.as_now(before), now).items()
             if (key in self.bound or not key.startswith(self.free)) and key.startswith(tuple(sections) or "")
         }
         if differing:
@@ -109,6 +111,8 @@ class RunDirectory:
             kind.require_same(self._with_new_keys(stored_settings(self.path, kind)), self.settings, self.path)
         elif self.path.exists() and not self._is_free():
             raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
+        elif not self.path.exists():
+            require_place(self.path, "model_dir")
 
     @property
     def settings(self) -> dict:
@@ -177,21 +181,20 @@ class RunDirectory:
     def __exit__(self, kind, error, traceback) -> None:
         self.close(error)
 
-    @property
-    def result(self) -> dict | None:
-        """What a finished run wrote; None before."""
-        return stored_result(self.path)
+    def finished(self, kind: type[Result] = Result) -> dict | None:
+        """What a finished run wrote, before anything is done again; None before. `status.json` says "finished" then.
 
-    def finished(self) -> dict | None:
-        """`result`, before anything is done again; `status.json` says "finished" where there is one."""
-        result = self.result
+        Raises:
+            UsageError: where what it wrote is no result of that kind.
+        """
+        result = stored_result(self.path, kind)
         if result is not None:
             self.status.settle()
         return result
 
-    def write_result(self, result: dict) -> None:
-        """Mark the run as finished."""
-        self.write_json(RESULT, result)
+    def write_result(self, result: dict, files: Mapping[str, str] | None = None) -> dict:
+        """Mark the run as finished; returns what is written, with the digests of `files` (see `results`)."""
+        return write_result(self.path, result, files)
 
     def write_json(self, name: str, value) -> None:
         """Write one JSON file of the directory."""
@@ -213,24 +216,3 @@ def stored_settings(path: Path, kind: RunKind = RunKind()) -> dict | None:  # no
     if not settings:
         raise UsageError(f"The settings of this run are damaged: they hold no keys and values. Received: {file}")
     return settings
-
-
-def stored_result(path: Path) -> dict | None:
-    """What the finished run in the directory `path` wrote; None before."""
-    file = path / RESULT
-    return stored_json(file) if file.exists() else None
-
-
-def stored_json(path: Path) -> dict:
-    """The mapping that a JSON file of a run holds.
-
-    Raises:
-        UsageError: where it cannot be read, or holds anything else.
-    """
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"A file of the run is damaged ({error}): delete it. Received: {path}") from None
-    if not isinstance(tree, dict):
-        raise UsageError(f"A file of the run is damaged (it holds no mapping): delete it. Received: {path}")
-    return tree

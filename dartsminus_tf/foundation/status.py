@@ -18,7 +18,7 @@ from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.lock import NAME as LOCK
 from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.output import shown
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.typed import Strict
 
 Text = Annotated[str, Field(max_length=4000)]
@@ -115,7 +115,7 @@ class StatusFile:
             self.lock.close()
             raise
         if goes_on and before.state in ("lost", "failed"):
-            print(shown(f"{self._name}: {before.line}; it goes on now"), flush=True)
+            say(f"{self._name}: {before.line}; it goes on now")
         return before
 
     def note(self, position: str) -> None:

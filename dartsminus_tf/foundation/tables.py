@@ -154,7 +154,6 @@ def whole_rows(
         row = _row(names, line)
         if row is not None and (row[key] or "").isdecimal():
             same = (int(row[key]), *(_field(row.get(part)) for part in parts))
-            rows.pop(same, None)
             rows[same] = row
     lost = len([line for line in rest if line]) - len(rows)
     if lost:

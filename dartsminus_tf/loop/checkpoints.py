@@ -8,6 +8,7 @@ import keras
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.loop.state import (
     BrokenState,
     Position,
@@ -137,7 +138,7 @@ class Checkpoints:
             try:
                 return load_state(path, variables)
             except BrokenState as error:
-                print(f"{error}; the one before it is used", flush=True)
+                say(f"{error}; the one before it is used")
                 self.put_aside(path)
         if saved:
             raise UsageError(

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.signals import StopRequest
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
@@ -217,7 +218,7 @@ class Loop:
         for optimizer in self.model.optimizers:
             scale = getattr(optimizer, "inner_optimizer", optimizer).rate_scale
             scale.assign(scale * 0.5**times)
-        print(f"{line}: going on from {self.position} with {0.5**times:g} of its learning rates", flush=True)
+        say(f"{line}: going on from {self.position} with {0.5**times:g} of its learning rates")
 
     def _leave_what_does_not_help(self, line: str) -> None:
         """Put the newest states aside from which halving the rates cannot help, or has not."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.run import stored_json, stored_result
+from dartsminus_tf.foundation.results import SearchResult, stored_json, stored_result
 from dartsminus_tf.foundation.status import Status, StatusFile
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.records import read_rows
@@ -140,7 +140,7 @@ class SearchHistory:
     @cached_property
     def result(self) -> dict | None:
         """What the finished run wrote; None before."""
-        return stored_result(self.path)
+        return stored_result(self.path, SearchResult)
 
     @property
     def genotype(self) -> Genotype:

@@ -52,8 +52,7 @@ def run_progressive(run: RunDirectory, run_stage: RunStage) -> dict:
     result = _result(config.progressive, results, genotype)
     run.open()  # where every stage was done before
     run.write_json("genotype.json", genotype.to_dict())
-    run.write_result(result)
-    return result
+    return run.write_result(result)
 
 
 def _check_first(stage: StageConfig, space: Space) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
+from dartsminus_tf.foundation.results import SearchResult
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam, build_optimizer
@@ -40,7 +41,7 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
         UsageError: on a space, data set or directory that cannot be; nothing is written then.
     """
     run = RunDirectory(model_dir, config)
-    if (result := run.finished()) is not None:
+    if (result := run.finished(SearchResult)) is not None:
         mend_tables(run.path)
         return result
     with contextlib.ExitStack() as stack:
@@ -50,7 +51,7 @@ def run_search(config: SearchConfig, model_dir: str | Path) -> dict:
 
 def run_single(run: RunDirectory, space: Space | None = None) -> dict:
     """One search in one supernet, of `space` where it is not the config's; see `run_search`."""
-    if (result := run.finished()) is not None:
+    if (result := run.finished(SearchResult)) is not None:
         mend_tables(run.path)
         return result
     config, table = run.config, table_of(run.config)
@@ -67,7 +68,7 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         data.held_out(config.alpha_fraction),
         config.validate_every,
     )
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
         keep_left_out(run, data.source.left_out)
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))
@@ -173,8 +174,7 @@ def _finish(
         **(true_result(table, genotype) if table else {}),
     }
     run.write_json("genotype.json", genotype.to_dict())
-    run.write_result(result)
-    return result
+    return run.write_result(result)
 
 
 def summary(result: dict) -> str:

@@ -5,13 +5,14 @@ authors' release gives the three CIFAR-10 S3 genotypes of S2 once more; `cifar10
 """
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.paths import expanded
-from dartsminus_tf.foundation.run import stored_result
+from dartsminus_tf.foundation.results import RESULT, SearchResult, stored_result
 from dartsminus_tf.foundation.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
@@ -89,8 +90,19 @@ def _read(text: str) -> Found:
         content = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise error if isinstance(error, UsageError) else _not_found(text, folder) from None
-    result = stored_result(folder) if folder else None
-    return Found(Genotype.from_json(content), (result or {}).get("space"))
+    try:
+        genotype = Genotype.from_json(content)
+    except UsageError as error:
+        raise UsageError(f"{error} (in {file})") from None
+    result = stored_result(folder, SearchResult) if folder else None
+    if result is None:
+        return Found(genotype, None)
+    if result["genotype"] != json.loads(content):
+        raise UsageError(
+            f"The file holds another genotype than {RESULT} beside it: delete {RESULT} and give the command of the "
+            f"search again, which writes both anew from the last state. Received: {file}"
+        )
+    return Found(genotype, result.get("space"))
 
 
 def _not_found(text: str, folder: Path | None) -> UsageError:
@@ -98,7 +110,6 @@ def _not_found(text: str, folder: Path | None) -> UsageError:
     if status is not None:
         where = f"it goes on with: {status.command}. Received: {folder}"
         return UsageError(f"The search is not finished ({status.brief}); {where}")
-    return UsageError(
-        "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself; "
-        f"published are {', '.join(published())}. Received: {text[:120]!r}"
-    )
+    rule = "" if os.path.exists(text) or os.sep not in text else "no such file: "
+    rule += "genotype must be a published name, a JSON file, a finished search's directory, or the genotype itself"
+    return UsageError(f"{rule}; published are {', '.join(published())}. Received: {text[:120]!r}")

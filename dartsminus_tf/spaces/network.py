@@ -1,6 +1,9 @@
 """What derived networks of all families have in common: what training, export and detection ask of a network."""
 
+from pathlib import Path
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
@@ -16,6 +19,24 @@ def check_fixed(family: str, **options: tuple) -> None:
     for name, (value, only) in options.items():
         if value != only:
             raise UsageError(f"In networks of {family} {name} is always {only!r}. Received: {value!r}")
+
+
+def require_finite(model: keras.Model, file: str | Path) -> None:
+    """Refuse a built model that holds NaN or infinity.
+
+    Args:
+        model: any.
+        file: where its weights come from or are about to go, for the message.
+
+    Raises:
+        UsageError: naming the first variable.
+    """
+    for variable in model.variables:
+        if not np.isfinite(np.asarray(variable.numpy(), np.float64)).all():
+            raise UsageError(
+                f"Weights must be finite numbers, and those of {variable.path} are not: the training has diverged, or "
+                f"the file is damaged; train again. Received: {file}"
+            )
 
 
 class DerivedNetwork(keras.Model):

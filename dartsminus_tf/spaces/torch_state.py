@@ -33,7 +33,8 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
             the search's parameters); `num_batches_tracked` is passed over.
 
     Raises:
-        UsageError: where an array has no place, a variable gets none, or shapes differ. Nothing is set then.
+        UsageError: where an array has no place, a variable gets none, shapes differ, or a number is not finite. Nothing
+            is set then.
     """
     if not model.built:
         raise UsageError("Call the model once before loading, so that its variables exist. Received: an unbuilt model")
@@ -65,6 +66,8 @@ def _array(name: str, value) -> np.ndarray:
         array = np.asarray(None)
     if array.dtype.kind not in "fiu":
         raise UsageError(f"The array of {name!r} must hold real numbers. Received: {array.dtype}")
+    if not np.isfinite(array).all():
+        raise UsageError(f"The array of {name!r} must hold finite numbers. Received: NaN or infinity")
     return array
 
 

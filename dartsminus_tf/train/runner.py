@@ -6,10 +6,9 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
-from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import replacing
-from dartsminus_tf.foundation.run import RunDirectory, stored_settings
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.errors import UsageError, brief
+from dartsminus_tf.foundation.results import RESULT, TrainResult
+from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
@@ -21,10 +20,10 @@ from dartsminus_tf.spaces.build import build_network, network_from_config
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
-from dartsminus_tf.spaces.network import DerivedNetwork
+from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
+from dartsminus_tf.train.finished import FinishedTraining, finished_training
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
-
-WEIGHTS = "model.weights.h5"
+from dartsminus_tf.train.weights import ADVICE, WEIGHTS, write_weights
 
 
 def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
@@ -34,7 +33,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
         UsageError: on a genotype, data set or directory that cannot be; nothing is written then.
     """
     run = RunDirectory(model_dir, config)
-    if (result := run.finished()) is not None:
+    if (result := run.finished(TrainResult)) is not None:
         mend_tables(run.path)
         return result
     genotype, space = find_genotype(config.genotype)
@@ -46,7 +45,7 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
         keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
@@ -108,8 +107,9 @@ def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTrai
 def _finish(
     run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv, space: str | None
 ) -> dict:
-    with replacing(run.path / WEIGHTS) as temporary:
-        network.save_weights(temporary, overwrite=True)
+    weights = run.path / WEIGHTS
+    require_finite(network, weights)
+    digest = write_weights(weights, lambda file: network.save_weights(file, overwrite=True))
     config = run.config
     last = metrics.table.row(config.epochs - 1)
     result = {
@@ -130,35 +130,36 @@ def _finish(
         **count(network),
         "seconds": round(metrics.seconds, 1),
     }
-    run.write_result(result)
-    return result
+    return run.write_result(result, {WEIGHTS: digest})
 
 
 def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
     """The network of a finished training run with its weights, and the run's result.
 
     Raises:
-        UsageError: where `model_dir` is no finished training run.
+        UsageError: where `model_dir` is no finished training run, its result is none, or its weights are damaged, not
+            finite or of another run.
     """
-    path = Path(model_dir)
-    settings = stored_settings(path)
-    if settings is None:
-        raise UsageError(f"model_dir must be a training run. Received: {path}")
-    if "genotype" not in settings:
-        raise UsageError(f"model_dir must be a run of train.py (this is another kind of run). Received: {path}")
-    run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
-    result = run.result
-    if result is None or not (path / WEIGHTS).exists():
-        status = run.status.read()
-        about = f" ({status.brief})" if status is not None else ""
-        raise UsageError(
-            f"The training run is not finished{about}: call train.py with the same --model_dir again. Received: {path}"
-        )
-    network = network_from_config(result["network"])
-    size = result["image_size"]
+    done = finished_training(model_dir)
+    network = _network_of(done)
+    size = done.result["image_size"]
     network.build((1, size, size, 3))
-    network.load_weights(path / WEIGHTS)
-    return network, result
+    try:
+        network.load_weights(done.weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"Not the weights of this network ({brief(error)}): {ADVICE}. Received: {done.weights}"
+        ) from None
+    require_finite(network, done.weights)
+    return network, done.result
+
+
+def _network_of(done: FinishedTraining) -> DerivedNetwork:
+    try:
+        return network_from_config(done.result["network"])
+    except (UsageError, TypeError) as error:
+        where = done.path / RESULT
+        raise UsageError(f"The result describes no network ({error}): {ADVICE}. Received: {where}") from None
 
 
 def summary(result: dict) -> str:

@@ -8,7 +8,9 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import define_path
+from dartsminus_tf.foundation.folders import require_folder
+from dartsminus_tf.foundation.output import say
+from dartsminus_tf.foundation.paths import define_path, require_no_pattern
 from dartsminus_tf.foundation.run import RunDirectory
 from dartsminus_tf.foundation.signals import all_or_nothing
 from detection.cli.environment import prepare_environment
@@ -43,6 +45,7 @@ def _dispatch(values: flags.FlagValues) -> int:
     _check_flags(values)
     training = values.mode == "train_and_eval"
     chosen, saved = directory.chosen_settings(values.model_dir, values.config_file, values.params_override, training)
+    _check_place(values)
     from detection.model import experiment
 
     params = experiment.build_experiment(chosen, values.model_dir)
@@ -57,10 +60,19 @@ def _dispatch(values: flags.FlagValues) -> int:
 def _check_flags(values: flags.FlagValues) -> None:
     if not values.model_dir:
         raise UsageError("--model_dir is required. Received: nothing")
+    require_no_pattern("--model_dir", values.model_dir)
     if not 0 <= values.score_threshold <= 1:
         raise UsageError(f"--score_threshold must be in [0, 1]. Received: {values.score_threshold}")
     if values.input is not None and not os.path.exists(values.input):
         raise UsageError(f"--input must be an image or a folder of images. Received: {values.input!r}")
+
+
+def _check_place(values: flags.FlagValues) -> None:
+    """Where a call writes that does not train; for a training the run directory itself says it."""
+    if values.mode == "export":
+        directory.export_folder(values.model_dir, values.export_dir)
+    elif values.mode != "train_and_eval":
+        require_folder(os.path.join(values.model_dir, "predictions" if values.mode == "predict" else ""), "--model_dir")
 
 
 def _train(params, values: flags.FlagValues) -> int:
@@ -92,7 +104,7 @@ def _evaluate(params, values: flags.FlagValues, saved: dict) -> int:
 def _print_result(result: dict, values: flags.FlagValues, output_dir: str) -> int:
     from detection.coco.metrics import metrics_line
 
-    print(
+    say(
         f"{values.mode}: {metrics_line(result)}  ({result['images_evaluated']} images, "
         f"{result['steps']} steps, {result['parameters']:,} parameters, {result['seconds']:.0f} s) -> "
         f"{os.path.join(output_dir, 'result.json')}"
@@ -112,7 +124,7 @@ def _predict(params, values: flags.FlagValues) -> int:
     )
     unreadable = f", {done.unreadable} unreadable files left out (named in unreadable.json)" if done.unreadable else ""
     rate = f", {done.images_per_second:.1f} images a second" if done.images_per_second else ""
-    print(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
+    say(f"predict: {done.detections} detections in {done.images} images{unreadable}{rate} -> {done.folder}")
     return EXIT_INPUTS_LEFT_OUT if done.unreadable else EXIT_DONE
 
 
@@ -120,7 +132,9 @@ def _export(params, values: flags.FlagValues) -> int:
     from detection.run import serving
 
     params.lock()
-    print(f"export: {serving.export(params, values.model_dir, _labels(params), values.export_dir)}")
+    folder = directory.export_folder(values.model_dir, values.export_dir)
+    serving.export(params, values.model_dir, _labels(params), folder)
+    say(f"export: {folder}")
     return EXIT_DONE
 
 

@@ -9,6 +9,7 @@ from absl import flags
 
 from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
 from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.progress import ProgressLine
 from dartsminus_tf.foundation.status import StatusFile
@@ -29,6 +30,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "num_workers", os.cpu_count() or 1, "Images checked, and shards written, in parallel.", flag_values=values
     )
     flags.DEFINE_bool("overwrite", False, "Write anew what is there already.", flag_values=values)
+    flags.DEFINE_bool("verify", False, "Read every image of a prepared split again, and compare.", flag_values=values)
     flags.DEFINE_integer("num_train", 600, "digit_scenes: training scenes.", flag_values=values)
     flags.DEFINE_integer("num_val", 60, "digit_scenes: validation scenes.", flag_values=values)
     flags.DEFINE_integer("canvas", 256, "digit_scenes: side of a scene in pixels.", flag_values=values)
@@ -39,6 +41,8 @@ def main(values: flags.FlagValues) -> int:
     """Prepares the split or the embedded set, and returns the exit code; see docs/detection.md."""
     if not values.output_dir:
         raise UsageError("--output_dir is required. Received: nothing")
+    if values.verify and values.overwrite:
+        raise UsageError("--verify and --overwrite exclude one another. Received: both")
     if values.mode == "digit_scenes":
         return _prepare_digit_scenes(values)
     for name in ("image_dir", "annotations"):
@@ -55,15 +59,25 @@ def _prepare(
     from detection.data import records
 
     stats = records.prepare_split(
-        image_dir, annotations, values.output_dir, split, values.num_shards, values.overwrite, values.num_workers, begun
+        image_dir,
+        annotations,
+        values.output_dir,
+        split,
+        values.num_shards,
+        values.overwrite,
+        values.num_workers,
+        begun,
+        values.verify,
     )
+    done = f"already prepared, verified ({stats['verified']}); " if stats["skipped"] else ""
+    notes = "".join(f"; {note}" for note in stats["notes"])
     left_out = records.images_left_out(stats)
     named = f", {left_out} images left out (named in stats_{split}.json)" if left_out else ""
     repairs = ", ".join(f"{name} {count}" for name, count in sorted(stats["repairs"].items())) or "none"
-    print(
-        f"{split}: {'already prepared, verified; ' if stats['skipped'] else ''}{stats['images']} images, "
+    say(
+        f"{split}: {done}{stats['images']} images, "
         f"{stats['images_without_boxes']} without boxes, {stats['boxes']} boxes ({stats['crowd_boxes']} crowd), "
-        f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}{named}; "
+        f"at most {stats['most_boxes_in_an_image']} in an image, repairs: {repairs}{named}{notes}; "
         f"task.model.num_classes={stats['num_classes']}, annotations instances_{split}.json"
     )
     return EXIT_INPUTS_LEFT_OUT if left_out else EXIT_DONE
@@ -71,7 +85,7 @@ def _prepare(
 
 def _prepare_digit_scenes(values: flags.FlagValues) -> int:
     """All that can be refused is refused before the first scene is drawn."""
-    from detection.data import digit_scenes, records
+    from detection.data import digit_scenes, origin, records
 
     records.require_counts(values.num_shards, values.num_workers)
     options = digit_scenes.SceneOptions(canvas=values.canvas)
@@ -79,6 +93,8 @@ def _prepare_digit_scenes(values: flags.FlagValues) -> int:
     drawn = {}
     for split, number in numbers.items():
         require(number >= 1, f"--num_{split} must be at least 1", number)
+        if values.verify:
+            origin.require_prepared(values.output_dir, split)
         asked = (values.output_dir, split, number, values.seed, options)
         drawn[split] = not values.overwrite and digit_scenes.is_drawn(*asked)
     codes = []

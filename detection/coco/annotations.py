@@ -1,12 +1,13 @@
 """An instances JSON as `prepare_coco` writes it, with the ids that its data set gave to categories and images."""
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import write_json
+from detection.coco.load import read_json
+from detection.coco.values import read_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +48,20 @@ class Labels:
 
 
 def labels_of(instances: dict) -> Labels:
-    """The labels of a parsed instances JSON."""
-    names = {category["id"]: str(category.get("name", category["id"])) for category in instances["categories"]}
-    originals = (
+    """The labels of a parsed instances JSON.
+
+    Where a category's own id is text, which no network returns, the outputs keep the network's ids.
+    """
+    names = {
+        category["id"]: read_name(category.get("name")) or str(category["id"]) for category in instances["categories"]
+    }
+    categories, images = (
         {entry["id"]: entry["original_id"] for entry in instances[section] if "original_id" in entry}
         for section in ("categories", "images")
     )
-    return Labels(names, *originals, instances)
+    if not all(isinstance(original, int) for original in categories.values()):
+        categories = {}
+    return Labels(names, categories, images, instances)
 
 
 def read_labels(annotation_file: str | None) -> Labels:
@@ -62,16 +70,28 @@ def read_labels(annotation_file: str | None) -> Labels:
     Raises:
       UsageError: it is missing or not an instances JSON.
     """
-    try:
-        with open(annotation_file or "", encoding="utf-8") as file:
-            instances = json.load(file)
-        if instances["images"] and instances["categories"] and "annotations" in instances:
-            return labels_of(instances)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise UsageError(
-        f"task.annotation_file must be the instances JSON that prepare_coco wrote. Received: {annotation_file!r}"
-    )
+    name = "task.annotation_file"
+    rule = f"{name} must be the instances JSON that prepare_coco wrote"
+    if not annotation_file:
+        raise UsageError(f"{rule}. Received: nothing")
+    instances = read_json(annotation_file, name)
+    if not _is_prepared(instances):
+        raise UsageError(f"{rule}. Received: {annotation_file!r}")
+    return labels_of(instances)
+
+
+def _is_prepared(instances: object) -> bool:
+    """Whether it has the sections, and numbers as ids, which pycocotools compares as they are."""
+    if not isinstance(instances, dict):
+        return False
+    keys = {"images": ("id",), "categories": ("id",), "annotations": ("id", "image_id", "category_id")}
+    for section, ids in keys.items():
+        entries = instances.get(section)
+        if not isinstance(entries, list) or not (entries or section == "annotations"):
+            return False
+        if not all(isinstance(entry, dict) and all(type(entry.get(key)) is int for key in ids) for entry in entries):
+            return False
+    return True
 
 
 def write_where_missing(labels: Labels, annotation_file: str) -> None:

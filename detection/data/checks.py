@@ -1,17 +1,16 @@
 """What a run reads: there, whole, and of the classes that the config says. Nothing is written."""
 
-import glob
-import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from official.core import config_definitions as cfg
 
-from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.errors import require
 from detection.coco.annotations import Labels, labels_of, read_labels
 from detection.data import examples, shards, tfds_coco
-from detection.data.shards import input_patterns
+from detection.data.shards import input_patterns, matching_files
+from detection.data.splits import prepared_splits
+from detection.data.stats import read_stats, stats_path
 
 
 def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> Labels:
@@ -22,20 +21,20 @@ def check_data(params: cfg.ExperimentConfig, training: bool, model_dir: str) -> 
       made here; `annotations.write_where_missing` writes them once the directory is the run's.
 
     Raises:
-      UsageError: a pattern matches no file, a file holds no detection records, or a category id is outside the
-        model's classes.
+      UsageError: a pattern matches no file, a file holds no detection records, a split is half prepared, or a
+        category id is outside the model's classes.
     """
     names = ("train_data", "validation_data") if training else ("validation_data",)
     for name in names:
         _check_source(name, getattr(params.task, name))
+    splits = set().union(*(prepared_splits(input_patterns(getattr(params.task, name).input_path)) for name in names))
     labels = _evaluation_labels(params, model_dir)
     smallest, largest, num_classes = min(labels.names), max(labels.names), params.task.model.num_classes
     rule = f"task.model.num_classes must be the largest category id + 1 = {largest + 1} or more"
     require(largest < num_classes, rule, num_classes)
     require(smallest >= 1, "category ids must start at 1, 0 is background; run prepare_coco", smallest)
-    for name in names:
-        for folder, split in _prepared_splits(input_patterns(getattr(params.task, name).input_path)):
-            _check_split(folder, split, labels.names, num_classes)
+    for folder, split in sorted(splits):
+        _check_split(folder, split, labels.names, num_classes)
     return labels
 
 
@@ -45,7 +44,7 @@ def _check_source(name: str, data: cfg.DataConfig) -> None:
         tfds_coco.require_prepared(data)
         return
     for pattern in input_patterns(data.input_path):
-        files = sorted(glob.glob(pattern))
+        files = matching_files(pattern)
         require(bool(files), f"task.{name}.input_path matches no file (prepare_coco)", pattern)
         rule = f"task.{name}.input_path must match TFRecords that prepare_coco wrote"
         require(examples.is_readable(files[0]), rule, files[0])
@@ -58,24 +57,12 @@ def _evaluation_labels(params: cfg.ExperimentConfig, model_dir: str) -> Labels:
     return read_labels(path)
 
 
-def _prepared_splits(patterns: Sequence[str]) -> set[tuple[Path, str]]:
-    """Folder and name of the splits that `prepare_coco` wrote whose shards match."""
-    paths = (Path(file) for pattern in patterns for file in glob.glob(pattern))
-    splits = {(path.parent, shards.split_of(path.name)) for path in paths}
-    return {(folder, split) for folder, split in splits if (folder / f"stats_{split}.json").is_file()}
-
-
 def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: int) -> None:
     """Its shards are all there, and its labels mean what the evaluation's annotations say."""
-    path = folder / f"stats_{split}.json"
-    try:
-        stats = json.loads(path.read_text(encoding="utf-8"))
-        files = {name: stats["files"][name] for name in stats["files"] if name.endswith(".tfrecord")}
-        own_names = {int(number): name for number, name in stats.get("category_names", {}).items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"a manifest is damaged; prepare_coco --overwrite. Received: {str(path)!r}") from None
-    shards.verify(folder, files, checksums=False)
-    for number, name in own_names.items():
+    stats = read_stats(stats_path(folder, split))
+    records = {name: entry.model_dump() for name, entry in stats.files.items() if name.endswith(".tfrecord")}
+    shards.verify(folder, records, checksums=False)
+    for number, name in stats.category_names.items():
         wanted = names.get(number, name)
         rule = (
             f"split {split!r} in {str(folder)!r} must call category {number} {wanted!r}, as task.annotation_file does"

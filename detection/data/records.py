@@ -4,6 +4,7 @@ import collections
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError, require
@@ -11,8 +12,15 @@ from dartsminus_tf.foundation.files import sweep, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
 from dartsminus_tf.foundation.status import StatusFile
 from detection.coco import pictures
-from detection.coco.repair import load_annotations, repair
-from detection.data import examples, shards
+from detection.coco.load import load_annotations
+from detection.coco.repair import repair
+from detection.coco.repair_annotations import LOSSES
+from detection.coco.tally import Tally
+from detection.data import examples, inventory, shards
+from detection.data.origin import Origin, require_prepared, verified
+from detection.data.stats import stats_path
+
+_NOTED = (*LOSSES, "iscrowd_malformed", "category_without_name", "category_name_repeated")
 
 
 def prepare_split(
@@ -24,15 +32,16 @@ def prepare_split(
     overwrite: bool = False,
     num_workers: int = 1,
     begun: StatusFile | None = None,
+    verify: bool = False,
 ) -> dict:
-    """Writes `<split>-*.tfrecord`, `instances_<split>.json` and, last, `stats_<split>.json` into `output_dir`.
+    """Writes `<split>-*.tfrecord`, `instances_<split>.json`, `pictures_<split>.json` and, last, `stats_<split>.json`.
 
     The stats file is the manifest: the sign that the split is complete, with the checksum of every file. When it is
     there and was made from the same input, the files are verified and nothing is written. An interrupted call is
     gone on with by the same call: finished shards are kept; `status_<split>.json` says what became of the last one.
 
     Args:
-      image_dir: folder of the images.
+      image_dir: folder of the images; where it lies is no part of the input.
       annotations: COCO instances JSON.
       output_dir: created when missing.
       split: prefix of the files, e.g. "train".
@@ -40,32 +49,40 @@ def prepare_split(
       overwrite: write anew whatever is there.
       num_workers: images checked, and shards written, in parallel.
       begun: the status of a preparation that this call is a part of.
+      verify: of a finished split, read every picture again too.
 
     Returns:
-      The stats, with `skipped` True when the split was complete already.
+      The stats, with `skipped` True when the split was complete already, and then `verified`, what was compared.
 
     Raises:
-      UsageError: unusable input, a finished split of another input without `overwrite`, or another process that
-        prepares this split.
+      UsageError: unusable input, a finished split of another input without `overwrite`, nothing to verify, or another
+        process that prepares this split.
     """
     require_counts(num_shards, num_workers)
-    if not Path(image_dir).is_dir():
-        raise UsageError(f"--image_dir must be a folder. Received: {image_dir!r}")
+    if not Path(image_dir).exists():
+        raise UsageError(f"--image_dir: no such folder ({str(Path(image_dir).absolute())!r}). Received: {image_dir!r}")
+    require(Path(image_dir).is_dir(), "--image_dir must be a folder", image_dir)
+    if verify:
+        require_prepared(output_dir, split)
     coco = load_annotations(annotations)
-    source = _fingerprint(image_dir, annotations, num_shards)
-    stats_path = Path(output_dir) / f"stats_{split}.json"
-    if stats_path.is_file() and not overwrite:
-        return _verified(stats_path, source)
-    line = ProgressLine(f"{split}: checking images", len(coco["images"]))
-    repaired, repairs = repair(coco, image_dir, line.over, num_workers)
-    left_out = sorted(_file_names(coco) - _file_names(repaired))
-    with contextlib.nullcontext() if begun else StatusFile(stats_path.parent, split):
-        if stats_path.is_file() and not overwrite:  # by another process, while this one looked at the images
-            return _verified(stats_path, source)
-        files = _write_files(repaired, Path(image_dir), stats_path, source, overwrite, num_workers)
-        stats = _stats(repaired, repairs, source, files) | {"left_out": left_out}
-        write_json(stats_path, stats)
+    origin, folder = Origin(image_dir, annotations, coco, num_shards), Path(output_dir)
+    manifest = stats_path(folder, split)
+    if manifest.is_file() and not overwrite:
+        return verified(folder, split, origin, verify, num_workers)
+    lines = _line(split, "checking images", coco["images"]), _line(split, "reading images", origin.places)
+    repaired, tally = repair(coco, image_dir, lines[0], num_workers)
+    taken = inventory.take(origin.places, origin.folder.path, num_workers, lines[1])
+    with contextlib.nullcontext() if begun else StatusFile(folder, split):
+        if manifest.is_file() and not overwrite:  # by another process, while this one looked at the images
+            return verified(folder, split, origin, verify, num_workers)
+        files = _write_files(repaired, taken, folder, split, origin, overwrite, num_workers)
+        stats = _stats(repaired, tally, origin, files)
+        write_json(manifest, stats)
     return stats | {"skipped": False}
+
+
+def _line(split: str, what: str, items: Collection) -> Callable:
+    return ProgressLine(f"{split}: {what}", len(items)).over
 
 
 def require_counts(num_shards: int, num_workers: int) -> None:
@@ -83,60 +100,52 @@ def images_left_out(stats: dict) -> int:
     return sum(stats["repairs"].get(fault, 0) for fault in pictures.FAULTS)
 
 
-def _file_names(coco: dict) -> set[str]:
-    return {image["file_name"] for image in coco["images"] if isinstance(image.get("file_name"), str)}
-
-
-def _fingerprint(image_dir: str, annotations: str, num_shards: int) -> dict:
-    digest = hashlib.sha256(Path(annotations).read_bytes()).hexdigest()
-    return {"image_dir": str(image_dir), "annotations_sha256": digest, "num_shards": num_shards}
-
-
 def _write_files(
-    coco: dict, image_dir: Path, stats_path: Path, source: dict, overwrite: bool, num_workers: int
-) -> dict:
-    """The shards and the annotations; returns digests by file name. Meanwhile the split has no manifest."""
-    folder, split = stats_path.parent, stats_path.stem.removeprefix("stats_")
+    coco: dict,
+    taken: dict[str, inventory.Picture],
+    folder: Path,
+    split: str,
+    origin: Origin,
+    overwrite: bool,
+    num_workers: int,
+) -> dict[str, shards.Digest]:
+    """Shards, annotations and inventory; returns digests by file name. Meanwhile the split has no manifest."""
     sweep(folder)
-    stats_path.unlink(missing_ok=True)
+    stats_path(folder, split).unlink(missing_ok=True)
     if overwrite:
         shards.forget(folder, split)
     names = {category["id"]: category["name"] for category in coco["categories"]}
     boxes = examples.boxes_by_image(coco)
-    num_shards = source["num_shards"]
+    contents = sorted((name, digest) for name, (_, _, digest) in taken.items())
+    num_shards = origin.source.num_shards
     files = shards.write_shards(
         folder,
         split,
         coco["images"],
-        lambda image: examples.make_example(image, image_dir, boxes.get(image["id"], []), names),
-        source | {"repaired_sha256": hashlib.sha256(json.dumps(coco).encode()).hexdigest()},
+        lambda image: examples.make_example(image, origin.folder.path, boxes.get(image["id"], []), names),
+        origin.source.model_dump() | {"repaired_sha256": _digest(coco), "contents_sha256": _digest(contents)},
         num_shards,
         num_workers,
-        ProgressLine(f"{split}: writing shards", num_shards).over,
+        _line(split, "writing shards", range(num_shards)),
     )
-    annotation_path = folder / f"instances_{split}.json"
-    write_json(annotation_path, coco)
-    return files | {annotation_path.name: shards.digest(annotation_path)}
+    for path, value in {
+        folder / f"instances_{split}.json": coco,
+        inventory.inventory_path(folder, split): taken,
+    }.items():
+        write_json(path, value)
+        files[path.name] = shards.digest(path)
+    return files
 
 
-def _verified(stats_path: Path, source: dict) -> dict:
-    try:
-        stats = json.loads(stats_path.read_text(encoding="utf-8"))
-        same, files = stats["source"] == source, dict(stats["files"])
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{str(stats_path)!r} is damaged; pass --overwrite. Received: it cannot be read") from None
-    if not same:
-        raise UsageError(
-            f"--output_dir holds this split made from other input; pass --overwrite or another folder. "
-            f"Received: {str(stats_path.parent)!r}"
-        )
-    shards.verify(stats_path.parent, files)
-    return stats | {"skipped": True}
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _stats(repaired: dict, repairs: dict, source: dict, files: dict) -> dict:
+def _stats(repaired: dict, tally: Tally, origin: Origin, files: dict) -> dict:
     largest = max(category["id"] for category in repaired["categories"])
     boxes = collections.Counter(a["image_id"] for a in repaired["annotations"])
+    kept = {image["file_name"] for image in repaired["images"]}
+    missing = origin.folder.nearest_to_missing(origin.places)
     return {
         "images": len(repaired["images"]),
         "images_without_boxes": len(repaired["images"]) - len(boxes),
@@ -146,7 +155,9 @@ def _stats(repaired: dict, repairs: dict, source: dict, files: dict) -> dict:
         "categories": len(repaired["categories"]),
         "category_names": {str(c["id"]): c["name"] for c in repaired["categories"]},
         "num_classes": largest + 1,  # what task.model.num_classes must be: label 0 is background
-        "repairs": repairs,
-        "source": source,
+        "repairs": dict(tally),
+        "left_out": sorted(name for name, place in origin.places.items() if place not in kept),
+        "notes": [*tally.lines(_NOTED), *[missing] * (missing is not None)],
+        "source": origin.source.model_dump(exclude_none=True),
         "files": files,
     }

@@ -17,7 +17,7 @@ from dartsminus_tf.foundation.pictures import PictureError
 from detection.coco.boxes import Boxes
 from detection.coco.pictures import MAX_ASPECT, is_too_thin
 from detection.data import tfds_coco
-from detection.data.shards import input_patterns
+from detection.data.shards import input_files
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,8 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         decoder = tfds_coco.Decoder()
         dataset = tfds_coco.load(data)
     else:
-        patterns = input_patterns(data.input_path)
-        files = sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
         decoder = tf_example_decoder.TfExampleDecoder()
-        dataset = tf.data.TFRecordDataset(files)
+        dataset = tf.data.TFRecordDataset(sorted(input_files(data.input_path)))
     for record in dataset.map(decoder.decode).ignore_errors().take(-1 if limit is None else limit):
         image = record["image"].numpy()
         single = ~record["groundtruth_is_crowd"].numpy()

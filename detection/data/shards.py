@@ -1,14 +1,17 @@
 """TFRecord shards written in parallel, each with its checksum; what an interrupted call finished is kept."""
 
 import concurrent.futures
+import glob
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.files import replacing, write_json
+from dartsminus_tf.foundation.paths import absolute
 
 Digest = dict[str, object]  # {"bytes": size, "sha256": hex}
 
@@ -25,10 +28,39 @@ def split_of(name: str) -> str | None:
 
 
 def input_patterns(input_path: str | Sequence[str]) -> list[str]:
-    """File patterns of a DataConfig's `input_path`: a list, or text with commas."""
-    parts = input_path if isinstance(input_path, list | tuple) else [input_path]
-    patterns = [p.strip() for part in parts for p in str(part).split(",") if p.strip()]
-    return patterns or [""]
+    """File patterns of a DataConfig's `input_path`: a list, or text with commas (but those of a file that is there)."""
+    if isinstance(input_path, list | tuple):
+        return [str(part) for part in input_path] or [""]
+    if "," in input_path and matching_files(input_path):
+        return [input_path]
+    return [part.strip() for part in input_path.split(",") if part.strip()] or [""]
+
+
+def absolute_patterns(input_path: str | Sequence[str]) -> str | list[str]:
+    """`input_path` with patterns from the root on."""
+    patterns = list(map(_absolute, input_patterns(input_path)))
+    has_commas = isinstance(input_path, list | tuple) or any("," in pattern for pattern in patterns)
+    return patterns if has_commas else ",".join(patterns)
+
+
+def _absolute(pattern: str) -> str:
+    """A folder that is there is kept as it stands, as `foundation.paths` keeps a file."""
+    folder, name = os.path.split(pattern)
+    if os.path.isdir(folder) and "$" not in name:
+        return os.path.join(absolute(folder), name)
+    return absolute(pattern)
+
+
+def matching_files(pattern: str) -> list[str]:
+    """The files that match, in order; brackets and stars of a folder or file that is there stand for themselves."""
+    folder, name = os.path.split(pattern)
+    folder = glob.escape(folder) if os.path.isdir(folder) else folder
+    return sorted(glob.glob(os.path.join(folder, glob.escape(name) if os.path.lexists(pattern) else name)))
+
+
+def input_files(input_path: str | Sequence[str]) -> list[str]:
+    """All files of an `input_path`."""
+    return [file for pattern in input_patterns(input_path) for file in matching_files(pattern)]
 
 
 def write_shards(
@@ -79,6 +111,11 @@ def write_shards(
     done = {name: journal.done[name] for name in names}
     journal.remove()
     return done
+
+
+def is_begun(folder: Path, split: str) -> bool:
+    """Whether a call of `write_shards` has not come to its end."""
+    return _journal_path(folder, split).is_file()
 
 
 def forget(folder: Path, split: str) -> None:

@@ -3,14 +3,19 @@
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import factory
 from official.vision.ops import preprocess_ops
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from detection.model import manifest as manifest_lib
 from detection.model import stages
+
+_AGAIN = "export it again with tools/export.py"
+# What TensorFlow raises on a damaged graph or damaged variables; of a graph, whatever it comes upon.
+_DAMAGE = (OSError, tf.errors.OpError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +71,7 @@ class SavedModelBackbone(tf_keras.Model):
         self._scale, self._offset = _affine(input_mean, input_std, manifest)
         self._endpoints = _load(manifest)
         self._trained, self._moving = _variable_lists(self._endpoints.loaded, manifest)
+        _require_finite([*self._trained, *self._moving], manifest)
         self._frozen: set = set()
         self._check_features()
         if frozen_level is not None:
@@ -90,7 +96,11 @@ class SavedModelBackbone(tf_keras.Model):
         side = 2 ** (max(self._manifest.levels) + 1)
         # A strategy with several devices runs a restored function on its devices alone.
         strategy = tf.distribute.get_strategy()
-        outputs = strategy.run(self._endpoints.serve, args=(tf.zeros([1, side, side, 3]),))
+        try:
+            outputs = strategy.run(self._endpoints.serve, args=(tf.zeros([1, side, side, 3]),))
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:
+            path = str(self._manifest.path)
+            raise UsageError(f"the SavedModel cannot be run; {_AGAIN} ({brief(error)}). Received: {path!r}") from None
         outputs = {name: strategy.experimental_local_results(value)[0] for name, value in outputs.items()}
         features = _as_features(outputs, self._manifest)
         for level, channels in self._manifest.channels.items():
@@ -143,14 +153,23 @@ def _load(manifest: manifest_lib.Manifest) -> _Endpoints:
     path = str(manifest.path)
     try:
         loaded = tf.saved_model.load(path)
-    except (OSError, tf.errors.OpError, ValueError) as error:
-        raise UsageError(f"the SavedModel cannot be loaded ({error}). Received: {path!r}") from None
+    except _DAMAGE as error:
+        raise UsageError(f"the SavedModel cannot be loaded; {_AGAIN} ({brief(error)}). Received: {path!r}") from None
     for name in ("serve", "train"):
         if not callable(getattr(loaded, name, None)):
             raise UsageError(
                 f"the SavedModel has no endpoint {name!r}; export it with tools/export.py. Received: {path!r}"
             )
     return _Endpoints(loaded, loaded.serve, loaded.train)
+
+
+def _require_finite(variables: list, manifest: manifest_lib.Manifest) -> None:
+    for variable in variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise UsageError(
+                f"the SavedModel's weights must be finite, and those of {variable.name} are not; train and export "
+                f"again. Received: {str(manifest.path)!r}"
+            )
 
 
 def _variable_lists(loaded: object, manifest: manifest_lib.Manifest) -> tuple[list, list]:

@@ -4,10 +4,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+from dartsminus_tf.foundation import digests
 from dartsminus_tf.foundation.errors import UsageError
 
 FORMAT = "dartsminus_tf.backbone"
 FORMAT_VERSION = 1
+_AGAIN = "export it again with tools/export.py"
 _LEVELS = tuple(map(str, range(13)))
 
 
@@ -41,15 +43,16 @@ def read_manifest(saved_model: str) -> Manifest:
       saved_model: folder that holds `saved_model.pb` and `manifest.json`.
 
     Raises:
-      UsageError: the folder, the SavedModel or the manifest is missing or breaks the contract.
+      UsageError: the folder, the SavedModel or the manifest is missing or breaks the contract, or the files are not
+        those that the manifest was written with.
     """
     if not saved_model:
         raise UsageError("task.model.backbone.dartsminus.saved_model must name an exported backbone. Received: ''")
     folder = Path(saved_model)
     if not (folder / "saved_model.pb").is_file():
-        raise UsageError(
-            f"saved_model must be a folder with saved_model.pb (tools/export.py). Received: {saved_model!r}"
-        )
+        missing = "" if folder.exists() else "no such folder: "
+        rule = f"{missing}saved_model must be a folder with saved_model.pb (tools/export.py)"
+        raise UsageError(f"{rule}. Received: {saved_model!r}")
     path = folder / "manifest.json"
     if not path.is_file():
         raise UsageError(f"the backbone has no manifest.json; export it again. Received: {saved_model!r}")
@@ -57,7 +60,15 @@ def read_manifest(saved_model: str) -> Manifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"manifest.json must be JSON ({error}). Received: {str(path)!r}") from None
-    return _checked(raw, folder)
+    found = _checked(raw, folder)
+    digests.require_seal(raw, path, f"{_AGAIN}; an edited one is read as it stands without its key {digests.KEY!r}")
+    digests.require_files(raw, path, [name for name in digests.digests_of(raw) if _is_read(name)], _AGAIN)
+    return found
+
+
+def _is_read(name: str) -> bool:
+    """Whether loading the SavedModel reads this file of the export."""
+    return name in ("saved_model.pb", "fingerprint.pb") or name.startswith(("variables/", "assets/"))
 
 
 def _checked(raw: object, folder: Path) -> Manifest:

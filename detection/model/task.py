@@ -1,16 +1,22 @@
 """Model Garden's RetinaNet task, registered for our config."""
 
+import re
+
 import tensorflow as tf
 import tf_keras
 from official.core import task_factory
 from official.vision.modeling import retinanet_model
 from official.vision.tasks import retinanet
 
+from dartsminus_tf.foundation.errors import require
 from detection.coco.annotations import Labels, read_labels
 from detection.data import tfds_coco
+from detection.data.shards import input_files
 from detection.model import backbone as _backbone  # noqa: F401  registers the "dartsminus" builder
 from detection.model import recipe
 from detection.model.evaluator import RecordingEvaluator
+
+_MEANING = re.compile(r"([*?[])")
 
 tfds_coco.register()
 
@@ -44,6 +50,8 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
 
     def build_inputs(self, params, input_context=None) -> tf.data.Dataset:
         """Batches of images and labels."""
+        if not params.tfds_name:
+            params = params.replace(input_path=[_as_pattern(file) for file in input_files(params.input_path)])
         return super().build_inputs(params, input_context).ignore_errors()
 
     def build_metrics(self, training: bool = True) -> list:
@@ -53,6 +61,19 @@ class DartsMinusRetinaNetTask(retinanet.RetinaNetTask):
             labels = self._labels or read_labels(self.task_config.annotation_file)
             self.coco_metric = RecordingEvaluator(labels.instances, self.task_config.max_num_eval_detections)
         return metrics
+
+
+def _as_pattern(file: str) -> str:
+    """What Model Garden reads as `file`: it parts names at commas, and takes those with `*` or `?` for patterns.
+
+    Raises:
+      UsageError: where a name has a comma and other files would match what can be written for it.
+    """
+    if not set(file) & set(",*?"):
+        return file
+    pattern = _MEANING.sub(r"[\1]", file).replace("\\", "\\\\").replace(",", "?")
+    require(tf.io.gfile.glob(pattern) == [file], "a path with a comma must differ from others in more than it", file)
+    return pattern
 
 
 class Float32Outputs(tf_keras.layers.Layer):

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
 from official.modeling import optimization
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, brief
 from detection.model.build import build_parts
 from detection.run import devices
+from detection.run.directory import GO_ON, latest_checkpoint
 
 
 def note_saves(manager: tf.train.CheckpointManager, restored: int, note: Callable[[str], None]) -> None:
@@ -33,6 +35,42 @@ def note_saves(manager: tf.train.CheckpointManager, restored: int, note: Callabl
     manager.save = save_and_note
 
 
+def whole_checkpoint(model_dir: str) -> str:
+    """The run's latest checkpoint, for reading alone: what is damaged stays where it is, for a training to go on over.
+
+    Raises:
+      UsageError: there is none, or it is damaged, or its weights are not finite.
+    """
+    path = str(latest_checkpoint(model_dir))
+    problem = damage(path)
+    if problem is not None:
+        raise UsageError(f"the run's latest checkpoint cannot be used ({problem}); {GO_ON}. Received: {path!r}")
+    return path
+
+
+def damage(path: str) -> str | None:
+    """What is wrong with a checkpoint; None where it is whole.
+
+    Every tensor is read: TensorFlow keeps a checksum of each. Values that are not finite are damage too.
+
+    Args:
+      path: without the endings of its files.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in sorted(reader.get_variable_to_shape_map()):
+            value = np.asarray(reader.get_tensor(name))
+            if not _is_finite(value):
+                return f"{name.partition('/.ATTRIBUTES')[0]} is not finite"
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        return brief(error)
+    return None
+
+
+def _is_finite(value: np.ndarray) -> bool:
+    return value.dtype.kind in "iubSO" or bool(np.isfinite(value.astype(np.float64)).all())  # whole numbers, texts
+
+
 def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_keras.Model, int]:
     """The run's RetinaNet with the weights that evaluation uses, and its step.
 
@@ -40,11 +78,9 @@ def restored_model(params: cfg.ExperimentConfig, model_dir: str) -> tuple[tf_ker
     are slots of its optimizer.
 
     Raises:
-      UsageError: no checkpoint, or one of another model.
+      UsageError: no whole checkpoint, or one of another model.
     """
-    path = tf.train.latest_checkpoint(model_dir)
-    if path is None:
-        raise UsageError(f"--model_dir has no checkpoint; run --mode=train_and_eval first. Received: {model_dir!r}")
+    path = whole_checkpoint(model_dir)
     devices.set_precision(params)
     _, model, optimizer = build_parts(params)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)

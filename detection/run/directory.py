@@ -1,30 +1,31 @@
 """What a detector's run directory is, and which settings a call that names it means; no TensorFlow."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import expanded
+from dartsminus_tf.foundation.folders import require_place
+from dartsminus_tf.foundation.paths import absolute
 from dartsminus_tf.foundation.run import RunKind, stored_settings
 from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
+from detection.data.shards import absolute_patterns
 from detection.model import manifest
 
-# A run may be made longer, or go on with other devices; anything else is another run.
-DETECTOR = RunKind(
-    file="params.yaml",
-    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus"),
-    bound=(),
-    seed="task.seed",
-    packages=("dartsminus_tf", "tensorflow", "tf_keras", "tf-models-official", "numpy", "pycocotools"),
-)
+GO_ON = "--mode=train_and_eval goes on from the newest one that is whole"
+_NAMED = re.compile(r'^model_checkpoint_path: "([^"]+-\d+)"$', re.MULTILINE)
 _BACKBONE = "task.model.backbone"
+_DATA = ("train_data", "validation_data")
+_PATTERNS = tuple(f"task.{data}.input_path" for data in _DATA)
 PATHS = (
     f"{_BACKBONE}.dartsminus.saved_model",
     "task.annotation_file",
     "task.init_checkpoint",
-    *(f"task.{data}.{key}" for data in ("train_data", "validation_data") for key in ("input_path", "tfds_data_dir")),
+    *(f"task.{data}.tfds_data_dir" for data in _DATA),
+    *_PATTERNS,
 )
+_PLACES = ("task.annotation_file", *(f"task.{data}.tfds_data_dir" for data in _DATA), *_PATTERNS)  # see data.content
 _WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
 
 
@@ -44,15 +45,25 @@ class PathKeys:
         return settings
 
 
-def with_expanded_paths(settings: dict) -> dict:
-    """`settings` with `~` and `$VAR` in the values that are paths replaced, see `foundation.paths`."""
+def with_absolute_paths(settings: dict) -> dict:
+    """`settings` with every path from the root on, `~` and `$VAR` replaced, see `foundation.paths`."""
     for key in PATHS:
         value = lookup(settings, key)
-        if isinstance(value, str):
-            settings = layered(settings, nested(key.split("."), ",".join(map(expanded, value.split(",")))))
-        elif isinstance(value, list | tuple):
-            settings = layered(settings, nested(key.split("."), [expanded(str(path)) for path in value]))
+        if value and isinstance(value, str | list | tuple):
+            new = absolute_patterns(value) if key in _PATTERNS else absolute(str(value))
+            settings = layered(settings, nested(key.split("."), new))
     return settings
+
+
+# A run may be made longer, or go on with other devices; anything else is another run.
+DETECTOR = RunKind(
+    file="params.yaml",
+    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus", *_PLACES),
+    bound=(),
+    seed="task.seed",
+    as_now=with_absolute_paths,
+    packages=("dartsminus_tf", "tensorflow", "tf_keras", "tf-models-official", "numpy", "pycocotools"),
+)
 
 
 def chosen_settings(
@@ -70,19 +81,53 @@ def chosen_settings(
       UsageError: nothing to train by, no trained run to use, unreadable settings, or no backbone.
     """
     saved = stored_settings(Path(model_dir), DETECTOR)
+    if saved is not None:
+        saved = with_absolute_paths(saved)
     if training and not files:
         raise UsageError("--config_file is required, e.g. configs/detect_digit_scenes.yaml. Received: nothing")
     if not training and (saved is None or not (Path(model_dir) / "checkpoint").is_file()):
         raise UsageError(f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {model_dir!r}")
-    chosen = with_expanded_paths(read_settings(files, overrides, PathKeys()))
+    chosen = with_absolute_paths(read_settings(files, overrides, PathKeys()))
     key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
-    if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
-        chosen = layered(chosen, nested(key.split("."), lookup(saved, key)))
+    before = lookup(saved, key) if saved is not None else None
+    if before is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
+        chosen = layered(chosen, nested(key.split("."), before))
     if not files:
         chosen = layered(saved, chosen)
     if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):
         manifest.read_manifest(lookup(chosen, f"{_BACKBONE}.dartsminus.saved_model") or "")
     return chosen, saved
+
+
+def latest_checkpoint(model_dir: str) -> Path:
+    """The run's latest checkpoint, without the endings of its files, as the file `checkpoint` names it.
+
+    Raises:
+      UsageError: it names none.
+    """
+    file = Path(model_dir) / "checkpoint"
+    try:
+        named = _NAMED.search(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        named, problem = None, f"it cannot be read: {error}"
+    else:
+        problem = "it is damaged"
+    if named is None:
+        raise UsageError(f"the file names no checkpoint ({problem}); {GO_ON}. Received: {str(file)!r}")
+    return Path(model_dir) / named[1]
+
+
+def export_folder(model_dir: str, export_dir: str | None) -> Path:
+    """Where an export goes: `<export_dir>/<step>`, by default in the run directory.
+
+    Raises:
+      UsageError: no folder can appear there, or the run directory itself is named.
+    """
+    if export_dir is not None and Path(export_dir).resolve() == Path(model_dir).resolve():
+        raise UsageError(f"--export_dir must not be the run directory itself; name another. Received: {export_dir!r}")
+    folder = Path(export_dir or Path(model_dir) / "export") / latest_checkpoint(model_dir).name.rpartition("-")[2]
+    require_place(folder, "--export_dir")
+    return folder
 
 
 def require_checkpoint_of(params: dict, saved: dict, model_dir: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,6 +10,7 @@ from official.core import base_trainer
 
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.signals import StopRequest
+from detection.run import checkpoints
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
 
@@ -80,10 +81,28 @@ class StoppableTrainer(base_trainer.Trainer):
             raise Stopped(f"stopped at step {int(self.global_step.numpy())}; {outcome}")
 
 
+def refuse_poison(manager: tf.train.CheckpointManager, variables: Callable[[], Sequence[tf.Variable]]) -> None:
+    """Has `manager` refuse to save `variables` that are not all finite, whoever asks it to.
+
+    Raises (in `manager.save`):
+      UsageError: naming the variable and the last checkpoint.
+    """
+    save = manager.save
+
+    def save_finite(*args, **kwargs) -> str | None:
+        for variable in variables():
+            if variable.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(variable))):
+                raise UsageError(
+                    f"training diverged; lower trainer.optimizer_config.learning_rate. The last good checkpoint is "
+                    f"{manager.latest_checkpoint}. Received: values of {variable.name} that are not finite"
+                )
+        return save(*args, **kwargs)
+
+    manager.save = save_finite
+
+
 def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     """Puts aside the newest checkpoints of a run until one is whole, and names them.
-
-    Every tensor is read: TensorFlow keeps a checksum of each.
 
     Raises:
       UsageError: there are checkpoints, and none is whole.
@@ -91,7 +110,7 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
     found = ((_INDEX.fullmatch(path.name), path) for path in Path(model_dir).iterdir())
     paths = [str(path)[: -len(".index")] for _, path in sorted((int(m[1]), path) for m, path in found if m)]
     whole = list(paths)
-    while whole and not _is_whole(whole[-1]):
+    while whole and checkpoints.damage(whole[-1]) is not None:
         say(f"checkpoint {whole[-1]} is broken: the one before it is used")
         broken = whole.pop()
         for part in Path(model_dir).glob(f"{Path(broken).name}.*"):
@@ -102,13 +121,3 @@ def drop_broken_checkpoints(model_dir: str, say: Callable[[str], None]) -> None:
         raise UsageError(
             f"no checkpoint is whole; delete the folder to start from the beginning. Received: {model_dir!r}"
         )
-
-
-def _is_whole(path: str) -> bool:
-    try:
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
-        return False
-    return True

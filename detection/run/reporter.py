@@ -18,6 +18,7 @@ from detection.coco.annotations import Labels
 from detection.model import task as task_lib
 from detection.show import report
 
+VALIDATION = "validation"
 _LOSSES = ("total_loss", "cls_loss", "box_loss", "model_loss", "learning_rate")
 
 
@@ -62,6 +63,10 @@ class Reporter:
         self._metrics = MetricsTable(file, whole_rows(file, end=step + 1, say=self.say, **key), **key)
         self._last = (step, self.seconds)
 
+    def has_validated(self, step: int) -> bool:
+        """Whether the table has the evaluation after `step`."""
+        return any(int(row["step"]) == step and row["split"] == VALIDATION for row in self._metrics.rows)
+
     def on_train(self, output: Mapping[str, Any]) -> None:
         """Orbit calls this after every `steps_per_loop` steps."""
         step, seconds = int(self.global_step.numpy()), self.seconds
@@ -83,8 +88,11 @@ class Reporter:
         if self.evaluation is None:
             raise UsageError("task.validation_data must hold an image that can be read. Received: none")
         metrics = self.evaluation.metrics
-        row = _losses(output) | metrics
-        self._metrics.append({"step": step, "split": "validation", "seconds": f"{seconds:.1f}"} | row)
+        losses = _losses(output)
+        if not np.isfinite(list(losses.values())).all():
+            raise UsageError(f"training diverged; lower the learning rate in a new run. Received: validation {losses}")
+        row = losses | metrics
+        self._metrics.append({"step": step, "split": VALIDATION, "seconds": f"{seconds:.1f}"} | row)
         self.say(f"step {step}  validation: {coco_metrics.metrics_line(metrics)}")
         self.sheet = report.validation_sheet(self._params, self.evaluation.detections, self.labels, self._threshold)
         self._to_tensorboard(step)

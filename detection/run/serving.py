@@ -9,13 +9,17 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.vision.ops import preprocess_ops
 
-from dartsminus_tf.foundation.files import new_folder, write_json
+from dartsminus_tf.foundation import digests
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.files import write_json
+from dartsminus_tf.foundation.folders import new_folder
 from dartsminus_tf.foundation.run import versions
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.run import checkpoints
 from detection.run.directory import DETECTOR
 
+DESCRIPTION = "detector.json"
 _ENCODED, _PIXELS = "serving_default", "image_tensor"
 _TOLERANCE = 1e-3  # of boxes in pixels and of scores, between the live and the reloaded detector
 
@@ -106,14 +110,9 @@ def latest_detector(params: cfg.ExperimentConfig, model_dir: str, labels: Labels
     return Detector(model, params, labels), step
 
 
-def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, export_dir: str | None) -> str:
-    """Writes a run's latest checkpoint as `export_dir/<step>/`, for TensorFlow Serving; see `save_detector`.
-
-    Returns:
-      The version's folder.
-    """
+def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, folder: Path) -> None:
+    """Writes a run's latest checkpoint to `folder`, `.../<step>` for TensorFlow Serving; see `save_detector`."""
     detector, step = latest_detector(params, model_dir, labels)
-    folder = Path(export_dir or Path(model_dir) / "export") / str(step)
     description = {
         "format": "dartsminus_tf.detector",
         "format_version": 1,
@@ -124,7 +123,6 @@ def export(params: cfg.ExperimentConfig, model_dir: str, labels: Labels, export_
         "source_run": str(model_dir),
     }
     save_detector(detector, folder, description)
-    return str(folder)
 
 
 def save_detector(detector: Detector, folder: Path, description: dict) -> None:
@@ -136,10 +134,10 @@ def save_detector(detector: Detector, folder: Path, description: dict) -> None:
     Args:
       detector: what to export.
       folder: `.../<version>`, a number, as TensorFlow Serving wants it; new or empty.
-      description: what `detector.json` holds besides versions.
+      description: what `detector.json` holds besides versions and the digests of all files.
 
     Raises:
-      UsageError: the folder holds something.
+      UsageError: the folder holds something or cannot be made, or the reloaded export gives something else.
     """
     signatures = {
         _ENCODED: detector.detect_bytes.get_concrete_function(),
@@ -147,8 +145,9 @@ def save_detector(detector: Detector, folder: Path, description: dict) -> None:
     }
     with new_folder(folder) as place:
         tf.saved_model.save(detector, str(place), signatures=signatures)
-        write_json(place / "detector.json", description | {"versions": versions(DETECTOR.packages)})
         _require_parity(detector, place)
+        description = description | {"versions": versions(DETECTOR.packages)}
+        write_json(place / DESCRIPTION, digests.sealed(description, DESCRIPTION, digests.folder_digests(place)))
 
 
 def _require_parity(detector: Detector, folder: Path) -> None:
@@ -160,5 +159,8 @@ def _require_parity(detector: Detector, folder: Path) -> None:
     for outputs in (loaded.signatures[_PIXELS](images=images), loaded.signatures[_ENCODED](image_bytes=encoded)):
         for key in ("detection_boxes", "detection_scores"):
             difference = float(tf.reduce_max(tf.abs(expected[key] - outputs[key])))
-            if difference > _TOLERANCE:
-                raise RuntimeError(f"the reloaded export differs from the detector by {difference} in {key}")
+            if not difference <= _TOLERANCE:  # NaN is no parity
+                raise UsageError(
+                    f"the export gives other {key} after a reload, so nothing is exported; report it. "
+                    f"Received: a difference of {difference:.3g}"
+                )

@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+import orbit
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions as cfg
 from official.core import train_lib
 
+from dartsminus_tf.foundation.content import require_same_content
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
 from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.run import RESULT, RunDirectory, versions
+from dartsminus_tf.foundation.results import write_result
+from dartsminus_tf.foundation.run import RunDirectory, versions
 from dartsminus_tf.foundation.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
+from detection.data.content import content_of
 from detection.model.build import build_parts
 from detection.run import checkpoints, interruption
 from detection.run.directory import DETECTOR
@@ -51,10 +54,10 @@ def train(
     """
     with run, StopRequest() as stop, quiet_stdout(quiet) as console:
         write_where_missing(labels, params.task.annotation_file)
+        require_same_content(run.path, content_of(params))
         reporter = Reporter(params, run.path, labels, threshold, console)
         result = _run(params, str(run.path), strategy, reporter, stop, run.status.note)
-        run.write_result(result)
-    return result
+        return run.write_result(result)
 
 
 def evaluate(
@@ -84,8 +87,7 @@ def evaluate(
         write_where_missing(labels, params.task.annotation_file)
         reporter = Reporter(params, Path(output_dir), labels, threshold, console)
         result = _run(params, model_dir, strategy, reporter, stop)
-        write_json(Path(output_dir) / RESULT, result)
-    return result
+        return write_result(Path(output_dir), result)
 
 
 @contextlib.contextmanager
@@ -106,7 +108,10 @@ def _run(
 ) -> dict:
     """A training, whose saved steps are noted, or without `note` an evaluation."""
     tf_keras.utils.set_random_seed(params.task.seed)
-    interruption.drop_broken_checkpoints(model_dir, reporter.say)
+    if note is None:
+        checkpoints.whole_checkpoint(model_dir)
+    else:
+        interruption.drop_broken_checkpoints(model_dir, reporter.say)
     runner = _build_runner(params, model_dir, strategy, reporter, training=note is not None)
     runner.trainer.stop = stop
     start_step = int(runner.trainer.global_step.numpy())
@@ -115,18 +120,41 @@ def _run(
     if note is not None:
         checkpoints.note_saves(runner.checkpoint_manager, start_step, note)
     reporter.begin(runner.trainer.global_step, runner.trainer.task)
-    _run_loop(runner)
-    if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
-        with runner.strategy.scope():  # Model Garden's EMA swaps weights nowhere else
+    with runner.strategy.scope(), _divergence():  # Model Garden's EMA swaps weights in a scope alone
+        if note is not None:
+            train_and_evaluate(runner.controller, runner.trainer.global_step, params.trainer, reporter)
+        if reporter.evaluated_step != int(runner.trainer.global_step.numpy()):
             runner.controller.evaluate(steps=params.trainer.validation_steps)
     reporter.write_report()
     return _result(params, runner, reporter)
 
 
-def _run_loop(runner: train_lib.OrbitExperimentRunner) -> None:
+def train_and_evaluate(
+    controller: orbit.Controller, global_step: tf.Variable, trainer: cfg.TrainerConfig, reporter: Reporter
+) -> None:
+    """Orbit's training with evaluations in between. Loops and evaluations end at whole multiples of their lengths.
+
+    Orbit counts them from where a run begins or resumes, and forgets an evaluation that an end of the process hit.
+    """
+    interval = trainer.validation_interval or trainer.train_steps
+    step = int(global_step.numpy())
+    if 0 < step < trainer.train_steps and step % interval == 0 and not reporter.has_validated(step):
+        controller.evaluate(steps=trainer.validation_steps)
+    while step < trainer.train_steps:
+        ends = [length * (step // length + 1) for length in (trainer.steps_per_loop, interval)]
+        controller.train(steps=min(*ends, trainer.train_steps), checkpoint_at_completion=False)
+        step = int(global_step.numpy())
+        if step % interval == 0 or step >= trainer.train_steps:
+            controller.evaluate(steps=trainer.validation_steps)
+    controller.save_checkpoint()
+
+
+@contextlib.contextmanager
+def _divergence() -> Iterator[None]:
+    """Turns Model Garden's check after every loop of steps into one line."""
     try:
-        runner.run()
-    except RuntimeError as error:  # Model Garden's check after every loop of steps
+        yield
+    except RuntimeError as error:
         if "loss value" not in str(error):
             raise
         raise UsageError(
@@ -155,6 +183,10 @@ def _build_runner(
         trainer=trainer,
     )
     if training:
+        optimizer = runner.trainer.optimizer
+        interruption.refuse_poison(
+            runner.checkpoint_manager, lambda: [*runner.trainer.model.variables, *optimizer.variables()]
+        )
         manager, step = runner.checkpoint_manager, runner.trainer.global_step
         runner.trainer.save = lambda: manager.save(int(step.numpy()), check_interval=False)
     return runner

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,3 +73,19 @@ def coco_folder(tmp_path):
         return str(path)
 
     return images, coco, write
+
+
+@pytest.fixture
+def prepared(coco_folder, tmp_path):
+    """Both splits with two shards each, and how to prepare one again."""
+    from detection.data.records import prepare_split
+
+    images, coco, write = coco_folder
+    annotations, out = write(coco), tmp_path / "out"
+
+    def prepare(split="train", **more) -> dict:
+        return prepare_split(str(images), annotations, str(out), split, 2, **more)
+
+    prepare("train")
+    prepare("val")
+    return SimpleNamespace(images=images, out=out, prepare=prepare, annotations=annotations)

@@ -231,7 +231,7 @@ def test_an_interrupted_preparation_keeps_its_finished_shards(coco_folder, tmp_p
     finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.tfrecord")}
     assert len(finished) == 2 and not (tmp_path / "out" / "stats_val.json").exists()
     stats = prepare_split(*arguments)
-    assert len(stats["files"]) == 4 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
+    assert len(stats["files"]) == 5 and sorted(decoded(tmp_path / "out")) == [1, 2, 3]
     for name, time in finished.items():
         assert (tmp_path / "out" / name).stat().st_mtime_ns == time  # kept, not written again
     assert [path.name for path in (tmp_path / "out").glob(".*")] == [".val.lock"]

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
-from detection.coco.repair import load_annotations, repair
+from detection.coco.load import load_annotations
+from detection.coco.repair import repair
 
 
 def test_sound_data_is_left_alone(coco_folder):
@@ -33,18 +34,18 @@ def test_sound_data_is_left_alone(coco_folder):
         ({"bbox": [2, 3, float("nan"), 4]}, "box_malformed", []),
         ({"bbox": None}, "box_malformed", []),
         ({"category_id": 99}, "annotation_of_unknown_category", []),
-        ({"image_id": 99}, "annotation_of_absent_image", []),
-        ({"image_id": [1]}, "annotation_of_absent_image", []),
+        ({"image_id": 99}, "annotation_of_unknown_image", []),
+        ({"image_id": [1]}, "annotation_of_unknown_image", []),
         ({"id": 0}, "annotation_id_renumbered", [[2, 3, 10, 12]]),
         ({"id": None}, "annotation_id_renumbered", [[2, 3, 10, 12]]),
     ],
 )
 def test_one_annotation(coco_folder, change, counted, boxes):
     images, coco, _ = coco_folder
-    coco["annotations"] = [coco["annotations"][0] | change]
+    coco["annotations"][0] |= change
     repaired, counts = repair(coco, str(images))
     assert counts == {counted: 1}
-    assert [a["bbox"] for a in repaired["annotations"]] == boxes
+    assert [a["bbox"] for a in repaired["annotations"]] == boxes + [[20, 5, 15, 20], [0, 0, 40, 30]]
 
 
 def test_repeated_annotation_goes_and_a_clashing_id_is_renumbered(coco_folder):

@@ -107,3 +107,19 @@ def test_a_stop_and_a_kill_in_the_middle_of_a_loop_of_steps(tiny_backbone, digit
     process = start(config, model_dir, f"trainer.train_steps={stopped + 3}")
     output = process.communicate()[0]
     assert process.returncode == 0 and f"step {stopped + 3}/{stopped + 3}" in output, output
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_poisoned_checkpoint_is_saved_or_restored(value, tmp_path):
+    variable, manager = checkpoints(tmp_path)
+    manager.checkpoint.v.assign(tf.fill([1000], tf.constant(value, tf.float32)))
+    manager.save(11)  # as older versions did
+    interruption.refuse_poison(manager, lambda: [tf.Variable(1), variable])
+    with pytest.raises(UsageError, match=r"diverged; .*is .*ckpt-11\. Received: values of Variable"):
+        manager.save(12)
+    assert not list(tmp_path.glob("ckpt-12*"))
+    lines = []
+    interruption.drop_broken_checkpoints(str(tmp_path), lines.append)
+    assert len(lines) == 1 and "ckpt-11 is broken" in lines[0]
+    variable.assign(tf.zeros([1000]))
+    assert manager.save(13).endswith("ckpt-13")
