@@ -12,10 +12,11 @@ import pytest
 
 import dartsminus_tf as dm
 from dartsminus_tf.cli import export
+from dartsminus_tf.cli.quickstart import Quickstart
 from dartsminus_tf.export import saved_model
 from dartsminus_tf.export.formats import read_formats
 from dartsminus_tf.export.parity import require_parity
-from dartsminus_tf.foundation.digests import folder_digests
+from dartsminus_tf.foundation.disk.digests import folder_digests
 from dartsminus_tf.foundation.errors import UsageError
 from tests.conftest import ROOT
 from tests.finished_run import old_run, refused, with_digests
@@ -60,6 +61,21 @@ def test_the_own_place_is_checked_too(run, capsys):
     (run / "backbone").mkdir()
     (run / "backbone" / "mine").touch()
     assert "must be new or empty" in refused(capsys, run)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("backbone", "new or empty"), ("backbone/mine", "new or empty"), (".", "in a folder")]
+)
+def test_a_quickstart_asks_for_the_place_of_its_export_first(tmp_path, name, rule):
+    """Not after a search and a training."""
+    path = tmp_path / "quick"
+    file = (path / name).resolve()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=rf"must be {rule}.* Received: {path / 'backbone'}$"):
+        Quickstart(SimpleNamespace(), path).run()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import sys
 import pytest
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.train.runner import load_trained, run_training
+from dartsminus_tf.train.weights import WEIGHTS
 from tests.conftest import ROOT, TINY_SEARCH
 
 TINY_TRAIN = [
@@ -63,7 +65,7 @@ def test_two_processes_cannot_share_a_directory(tiny_config, tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path, tiny_config):
         code = (
-            "from pathlib import Path; from dartsminus_tf.foundation.lock import RunLock; "
+            "from pathlib import Path; from dartsminus_tf.foundation.disk.lock import RunLock; "
             f"RunLock(Path('{path}')).acquire()"
         )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -106,6 +108,14 @@ def test_training_a_searched_cell(search_run, tmp_path):
     assert again == result and network.built
     with pytest.raises(UsageError, match="run of train.py"):
         load_trained(search_run[0])
+    weights = tmp_path / "train" / WEIGHTS
+    assert result["digests"][WEIGHTS] == file_digest(weights)
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="delete result.json and give the command of the training again"):
+        load_trained(tmp_path / "train")
+    (tmp_path / "train" / "result.json").unlink()  # as it says
+    again = run_training(config, tmp_path / "train")
+    assert again | {"seconds": 0} == result | {"seconds": 0} == load_trained(tmp_path / "train")[1] | {"seconds": 0}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 import shutil
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.results import RESULT
-from dartsminus_tf.train.finished import WEIGHTS, finished_training
+from dartsminus_tf.foundation.runs.results import RESULT
+from dartsminus_tf.train.finished import finished_training
 from dartsminus_tf.train.runner import load_trained
+from dartsminus_tf.train.weights import WEIGHTS, write_weights
 from tests.finished_run import flip, old_run, refused, with_digests, without_digests
 from tests.legacy.artefacts import unpack
 
@@ -157,6 +159,20 @@ def test_weights_of_another_network_are_refused(old, tmp_path, name):
     shutil.copy(tmp_path / name / WEIGHTS, path / WEIGHTS)
     with pytest.raises(UsageError, match=rf"Not the weights of this network .* Received: {path / WEIGHTS}$"):
         load_trained(path)
+
+
+@pytest.mark.parametrize("before", [1, 3, 11])
+def test_equal_weights_are_equal_files(old, tmp_path, before):
+    """Whatever the process has built before: Keras counts the names of layers."""
+    network, _ = load_trained(old)
+    first = write_weights(tmp_path / "a.weights.h5", network.save_weights)
+    for _ in range(before):
+        keras.layers.Dense(1), keras.layers.Conv2D(1, 1)
+    again, _ = load_trained(old)
+    assert write_weights(tmp_path / "b.weights.h5", again.save_weights) == first
+    again.load_weights(tmp_path / "a.weights.h5")
+    again.variables[-1].assign(again.variables[-1].numpy() + np.float32(1e-6))
+    assert write_weights(tmp_path / "b.weights.h5", again.save_weights) != first
 
 
 def test_weights_and_their_result_are_read(run, old):

@@ -1,7 +1,7 @@
 """What a data set is to the rest of the package: two splits of images with labels, read once or streamed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf
@@ -46,12 +46,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: `train` is split further by the caller; `test` is never trained on."""
+    """A data set: `train` is split further by the caller; `test` is never trained on.
+
+    `left_out` says what is wrong with each file that is not among them; `content` what the splits hold, wherever they
+    lie (see `foundation.runs.content`): a run that is taken up again must find the same.
+    """
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+    content: dict[str, str] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

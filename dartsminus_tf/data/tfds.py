@@ -5,6 +5,7 @@ import tensorflow_datasets as tfds
 from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data.source import Source, Split
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.content import described
 
 TEST_SPLITS = ("test", "validation")
 
@@ -31,7 +32,16 @@ def tfds_source(config: DataConfig) -> Source:
     if "train" not in builder.info.splits or test_split is None:
         raise UsageError(f"Data set must have a train and a test or validation split. Received: {name!r}")
     label = builder.info.features[supervised[1]]
-    return Source(name, _split(builder, "train"), _split(builder, test_split), tuple(label.names))
+    content = {"train": _content(builder, "train"), "test": _content(builder, test_split)}
+    train, test = _split(builder, "train"), _split(builder, test_split)
+    return Source(name, train, test, tuple(label.names), content=content)
+
+
+def _content(builder, split: str) -> str:
+    """The set with its version, and the examples and bytes of the split's files."""
+    info = builder.info.splits[split]
+    about = [builder.info.full_name, split, list(info.shard_lengths or []), int(info.num_bytes or 0)]
+    return described(info.num_examples, "examples", about)
 
 
 def _builder(name: str, data_dir: str | None):

@@ -23,11 +23,11 @@ from dartsminus_tf.export.formats import FILES
 from dartsminus_tf.export.latency import median_milliseconds, processor
 from dartsminus_tf.export.parity import require_parity
 from dartsminus_tf.export.portable import RUNNERS, check_formats, export_portable
-from dartsminus_tf.foundation.digests import folder_digests, sealed
+from dartsminus_tf.foundation.disk.digests import folder_digests, sealed
+from dartsminus_tf.foundation.disk.files import write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import new_folder
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically, write_json
-from dartsminus_tf.foundation.folders import new_folder, require_place
-from dartsminus_tf.foundation.run import versions
+from dartsminus_tf.foundation.runs.directory import versions
 from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 
@@ -69,15 +69,8 @@ def export_backbone(
         UsageError: where the model is not built or not finite, the path is taken or cannot be, a format is unknown, or
             what was written gives other logits after a reload; nothing is left there then.
     """
-    if not isinstance(model, DerivedNetwork):
-        raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
-    if not model.built:
-        raise UsageError(
-            "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
-        )
+    _require_exportable(model, path)
     formats = check_formats(model, formats)
-    require_place(path)
-    require_finite(model, path)
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
         require_parity(model, folder)
@@ -87,6 +80,16 @@ def export_backbone(
         write_json(folder / MANIFEST, manifest)
         write_atomically(folder / CARD, model_card(manifest, recipe))
     return Path(path)
+
+
+def _require_exportable(model: DerivedNetwork, path: str | Path) -> None:
+    if not isinstance(model, DerivedNetwork):
+        raise UsageError(f"Only derived networks are exported (see build_network). Received: {type(model).__name__}")
+    if not model.built:
+        raise UsageError(
+            "Call the model once before exporting, so that its variables exist. Received: an unbuilt model"
+        )
+    require_finite(model, path)
 
 
 def _archive(model: DerivedNetwork) -> keras.export.ExportArchive:

@@ -2,11 +2,12 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import keras
 
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.content import require_same_content
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
@@ -35,8 +36,10 @@ class Start:
         return self.strategy.scope()
 
     @contextlib.contextmanager
-    def loop(self, model: keras.Model, work: Work) -> Iterator[tuple[RunDirectory, Loop]]:
+    def loop(self, model: keras.Model, work: Work, content: Mapping[str, str]) -> Iterator[tuple[RunDirectory, Loop]]:
         """The directory to write to, open and locked, and the loop that does `work` with a compiled model.
+
+        `content` is what the data hold: what the run began with, wherever it lay then.
 
         A worker that is not the chief reads the states and writes all else to a temporary directory.
 
@@ -51,4 +54,5 @@ class Start:
                 run = RunDirectory(stack.enter_context(tempfile.TemporaryDirectory()), run.config)
             stack.enter_context(run)
             stack.enter_context(write_faults(checkpoints))
+            require_same_content(run.path, content)
             yield run, Loop(model, work, checkpoints, Records(run.path), self.runtime)

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.foundation.results import SearchResult
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.data.usable import keep_left_out
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.results import SearchResult
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam, build_optimizer
 from dartsminus_tf.loop.precision import needs_loss_scale, precision
@@ -67,7 +68,8 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         data.held_out(config.alpha_fraction),
         config.validate_every,
     )
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
+        keep_left_out(run, data.source.left_out)
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))
         return _search(run, loop, table)

@@ -6,17 +6,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
-
 from dartsminus_tf.config import TrainConfig
-from dartsminus_tf.foundation.digests import require_files
-from dartsminus_tf.foundation.errors import UsageError, brief
-from dartsminus_tf.foundation.results import RESULT, TrainResult, stored_result
-from dartsminus_tf.foundation.run import RunDirectory, stored_settings
-from dartsminus_tf.foundation.typed import load_config
-
-WEIGHTS = "model.weights.h5"
-ADVICE = f"delete {RESULT} and give the command of the training again, which writes both anew from the last state"
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.digests import require_files
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.directory import RunDirectory, stored_settings
+from dartsminus_tf.foundation.runs.results import RESULT, TrainResult, stored_result
+from dartsminus_tf.train.weights import ADVICE, WEIGHTS, require_plain
 
 
 class FinishedTraining(NamedTuple):
@@ -57,27 +53,5 @@ def finished_training(model_dir: str | Path) -> FinishedTraining:
     if not weights.is_file():
         raise UsageError(f"The weights are missing, or no regular file: {ADVICE}. Received: {weights}")
     require_files(result, path / RESULT, [WEIGHTS], ADVICE)
-    _require_plain(weights)
+    require_plain(weights)
     return FinishedTraining(path, result, weights)
-
-
-def _require_plain(weights: Path) -> None:
-    """Refuse what is no HDF5 file, or has links or data that lead out of what can be seen in it."""
-    size = weights.stat().st_size
-    try:
-        with h5py.File(weights) as file:  # the visits end at the first that returns something
-            problem = file.visititems_links(_foreign_link) or file.visititems(lambda *item: _foreign_data(*item, size))
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        problem = f"no whole HDF5 file: {brief(error)}"
-    if problem:
-        raise UsageError(f"The weights cannot be used ({problem}): {ADVICE}. Received: {weights}")
-
-
-def _foreign_link(name: str, link: object) -> str | None:
-    return None if isinstance(link, h5py.HardLink) else f"{name!r} is a {type(link).__name__}"
-
-
-def _foreign_data(name: str, item: object, size: int) -> str | None:
-    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual or item.nbytes > size):
-        return f"{name!r} does not lie in the file itself"
-    return None

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
-from dartsminus_tf.foundation.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError, brief
-from dartsminus_tf.foundation.files import replacing
-from dartsminus_tf.foundation.results import RESULT, TrainResult
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
@@ -22,8 +21,9 @@ from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
-from dartsminus_tf.train.finished import ADVICE, WEIGHTS, FinishedTraining, finished_training
+from dartsminus_tf.train.finished import FinishedTraining, finished_training
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
+from dartsminus_tf.train.weights import ADVICE, WEIGHTS, write_weights
 
 
 def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
@@ -45,7 +45,8 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work) as (run, loop):
+    with start.loop(model, work, data.source.content) as (run, loop):
+        keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
 
@@ -108,8 +109,7 @@ def _finish(
 ) -> dict:
     weights = run.path / WEIGHTS
     require_finite(network, weights)
-    with replacing(weights) as temporary:
-        network.save_weights(temporary, overwrite=True)
+    digest = write_weights(weights, lambda file: network.save_weights(file, overwrite=True))
     config = run.config
     last = metrics.table.row(config.epochs - 1)
     result = {
@@ -130,7 +130,7 @@ def _finish(
         **count(network),
         "seconds": round(metrics.seconds, 1),
     }
-    return run.write_result(result, {WEIGHTS: file_digest(weights)})
+    return run.write_result(result, {WEIGHTS: digest})
 
 
 def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.files import write_json
+from dartsminus_tf.foundation.disk.files import write_json
+from dartsminus_tf.foundation.errors import UsageError
 from detection.coco.load import read_json
 from detection.coco.values import read_name
 
@@ -72,7 +72,8 @@ def read_labels(annotation_file: str | None) -> Labels:
     """
     name = "task.annotation_file"
     rule = f"{name} must be the instances JSON that prepare_coco wrote"
-    require(bool(annotation_file), rule, annotation_file)
+    if not annotation_file:
+        raise UsageError(f"{rule}. Received: nothing")
     instances = read_json(annotation_file, name)
     if not _is_prepared(instances):
         raise UsageError(f"{rule}. Received: {annotation_file!r}")

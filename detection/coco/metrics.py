@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import coco, cocoeval
 
 from dartsminus_tf.foundation.errors import UsageError
+from detection.coco.values import read_name
 
 # result.json's names, and the ones that papers and logs use
 NAMES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "aps": "APs", "apm": "APm", "apl": "APl"}
@@ -113,7 +114,7 @@ def _results(truth: coco.COCO, detections: list[dict]) -> coco.COCO:
 def _class_results(truth: coco.COCO, categories, image_ids, precision: np.ndarray) -> list[ClassResult]:
     results = []
     for index, category in enumerate(categories):
-        name = str(truth.cats[category].get("name", category))
+        name = read_name(truth.cats[category].get("name")) or str(category)
         boxes = len(truth.getAnnIds(imgIds=image_ids, catIds=[category], iscrowd=False))
         ap, ap50 = _mean(precision[:, :, index]), _mean(precision[_IOU_50, :, index])
         results.append(ClassResult(int(category), name, ap, ap50, boxes))

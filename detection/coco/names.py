@@ -67,7 +67,7 @@ class PictureFolder:
         for part in parts:
             alike = self._listing(place).get(_key(part), [])
             part = part if part in alike else alike[0] if len(alike) == 1 else None
-            if part is None or part == "..":
+            if part is None:  # also of "..", which no listing has
                 return None
             place = f"{place}/{part}" if place else part
         return place or None

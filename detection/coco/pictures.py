@@ -1,13 +1,12 @@
 """What an image file says of itself: its size, whether EXIF data turn it, or what is wrong with it."""
 
-import io
-import struct
 from pathlib import Path, PurePosixPath
 
-from PIL import ExifTags, Image
+from dartsminus_tf.foundation.pictures.reading import Look, PictureError
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
 
-FAULTS = ("image_malformed", "image_outside_folder", "image_missing", "image_unreadable")
-_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+FAULTS = ("image_malformed", "image_outside_folder", "image_missing", "image_unreadable", "image_too_thin")
+MAX_ASPECT = 50  # thinner pictures have no row left where the network's input is 32 pixels wide
 
 
 def size_or_fault(entry: dict, image_dir: Path) -> tuple[tuple[int, int], bool] | str:
@@ -17,10 +16,31 @@ def size_or_fault(entry: dict, image_dir: Path) -> tuple[tuple[int, int], bool] 
         return "image_malformed"
     if not _is_inside(name):
         return "image_outside_folder"
-    if not _is_file(image_dir / name):
+    if not _exists(image_dir / name):
         return "image_missing"
+    try:
+        look = pictures.look(image_dir / name, to_the_end=True)
+    except PictureError:
+        return "image_unreadable"
+    if is_too_thin(*look.stored):
+        return "image_too_thin"
     stated = entry.get("width"), entry.get("height")
-    return _size_and_turn(image_dir / name, stated) or "image_unreadable"
+    upright = is_upright(look, stated)
+    return (look.size if upright else look.stored), upright and look.orientation != 1
+
+
+def is_upright(look: Look, size: tuple) -> bool:
+    """Whether boxes on a picture of this (width, height) are meant for it as it is seen.
+
+    They are, as tools for annotation show pictures turned as EXIF data ask; but where the size is that of the stored
+    pixels alone, they were made on those.
+    """
+    return not size == look.stored != look.size
+
+
+def is_too_thin(width: int, height: int) -> bool:
+    """Whether one side is more than `MAX_ASPECT` times the other: nothing is left of it in the network's input."""
+    return max(width, height) > MAX_ASPECT * min(width, height)
 
 
 def is_there(name: object, image_dir: Path) -> bool:
@@ -34,24 +54,15 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # such as a name that is too long
         return False
-
-
-def _size_and_turn(path: Path, stated: tuple) -> tuple[tuple[int, int], bool] | None:
-    """(width, height) of a picture that decodes to its end, else None; JPEG at 1/8 scale, for speed.
-
-    A photograph that its EXIF data turn by 90 degrees has the size shown, if that is what its entry states.
-    """
-    try:
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            size = picture.size
-            turned = stated == size[::-1] != size and picture.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
-            picture.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
-            picture.load()
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        return None
-    return (size[::-1] if turned else size), turned

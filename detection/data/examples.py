@@ -3,9 +3,13 @@
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-_DECODABLE = {"JPEG": "jpeg", "PNG": "png"}  # what the records hold; anything else is re-encoded as PNG
+from dartsminus_tf.foundation.output import shown
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
+from detection.coco.pictures import is_upright
+
+_DECODABLE = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}  # what the records hold; anything else is re-encoded as PNG
 
 
 def make_example(image: dict, image_dir: Path, annotations: list[dict], names: dict[int, str]):
@@ -19,8 +23,9 @@ def make_example(image: dict, image_dir: Path, annotations: list[dict], names: d
 
     width, height = image["width"], image["height"]
     encoded, encoding = encode(image_dir / image["file_name"], (width, height))
-    name = image["file_name"].encode("utf-8", "replace").decode()  # of a file system without UTF-8
-    features = tfrecord_lib.image_info_to_feature_dict(height, width, name, image["id"], encoded, encoding)
+    features = tfrecord_lib.image_info_to_feature_dict(
+        height, width, shown(image["file_name"]), image["id"], encoded, encoding
+    )
     boxes = [a["bbox"] for a in annotations]
     columns = {
         "bbox/xmin": ([x / width for x, _, _, _ in boxes], "float_list"),
@@ -38,20 +43,19 @@ def make_example(image: dict, image_dir: Path, annotations: list[dict], names: d
 
 
 def encode(path: Path, size: tuple[int, int]) -> tuple[bytes, str]:
-    """The file as it is where TensorFlow decodes it to `size` (width, height), else its pixels as PNG.
+    """The file as it is where TensorFlow decodes it right and to `size` (width, height), else its pixels as PNG.
 
-    Pixels are turned as EXIF data ask only where that gives `size`: annotations may have been made on either.
+    Pixels are turned as EXIF data ask unless `size` is that of the stored ones alone (`coco.pictures.is_upright`).
     """
-    content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as picture:
-        encoding = _DECODABLE.get(picture.format)
+    look = pictures.look(path)
+    upright = is_upright(look, size)
+    if look.is_plain or not upright:
+        content, encoding = path.read_bytes(), _DECODABLE.get(look.format)
         if encoding and _tensorflow_size(content) == size:
             return content, encoding
-        if picture.size != size:
-            picture = ImageOps.exif_transpose(picture)
-        buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, format="PNG")
-        return buffer.getvalue(), "png"
+    buffer = io.BytesIO()
+    Image.fromarray(pictures.read(path, upright)).save(buffer, format="PNG")
+    return buffer.getvalue(), "png"
 
 
 def _tensorflow_size(content: bytes) -> tuple[int, int] | None:

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.files import sweep, write_json
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.files import sweep, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.coco import pictures
 from detection.coco.load import load_annotations
 from detection.coco.repair import repair
@@ -59,8 +59,9 @@ def prepare_split(
         process that prepares this split.
     """
     require_counts(num_shards, num_workers)
-    if not Path(image_dir).is_dir():
+    if not Path(image_dir).exists():
         raise UsageError(f"--image_dir: no such folder ({str(Path(image_dir).absolute())!r}). Received: {image_dir!r}")
+    require(Path(image_dir).is_dir(), "--image_dir must be a folder", image_dir)
     if verify:
         require_prepared(output_dir, split)
     coco = load_annotations(annotations)
@@ -68,9 +69,9 @@ def prepare_split(
     manifest = stats_path(folder, split)
     if manifest.is_file() and not overwrite:
         return verified(folder, split, origin, verify, num_workers)
-    lines = _line(split, "reading images", origin.places), _line(split, "checking images", coco["images"])
-    taken = inventory.take(origin.places, origin.folder.path, num_workers, lines[0])
-    repaired, tally = repair(coco, image_dir, lines[1], num_workers)
+    lines = _line(split, "checking images", coco["images"]), _line(split, "reading images", origin.places)
+    repaired, tally = repair(coco, image_dir, lines[0], num_workers)
+    taken = inventory.take(origin.places, origin.folder.path, num_workers, lines[1])
     with contextlib.nullcontext() if begun else StatusFile(folder, split):
         if manifest.is_file() and not overwrite:  # by another process, while this one looked at the images
             return verified(folder, split, origin, verify, num_workers)

@@ -1,5 +1,6 @@
 """Images one by one, for pictures and predictions: from a run's data or from files."""
 
+import collections
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,15 @@ import numpy as np
 import tensorflow as tf
 from official.core import config_definitions as cfg
 from official.vision.dataloaders import tf_example_decoder
-from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.pictures.names import ending, is_hidden, is_picture_name
+from dartsminus_tf.foundation.pictures.reading import PictureError
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from detection.coco.boxes import Boxes
+from detection.coco.pictures import MAX_ASPECT, is_too_thin
 from detection.data import tfds_coco
 from detection.data.shards import input_files
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclass(frozen=True)
@@ -48,38 +50,53 @@ def data_samples(data: cfg.DataConfig, limit: int | None = None) -> Iterator[Sam
         yield Sample(image, number, f"{number:012d}", truth)
 
 
-def image_files(path: str) -> list[Path]:
-    """One image file, or those of a folder in name order.
+def image_files(path: str) -> tuple[list[Path], collections.Counter]:
+    """One image file, or those of a folder in name order; and the numbers of its other files by their ending.
 
     Raises:
-      UsageError: there is none.
+      UsageError: there is no image.
     """
     place = Path(path)
-    files = [place] if place.is_file() else sorted(p for p in place.glob("*") if p.suffix.lower() in _SUFFIXES)
+    if place.is_file():
+        return [place], collections.Counter()
+    entries = [entry for entry in sorted(place.glob("*")) if not is_hidden(entry.name)]
+    files = [entry for entry in entries if is_picture_name(entry.name)]
     if not files:
         raise UsageError(f"--input must be an image or a folder of images. Received: {path!r}")
-    return files
+    others = set(entries) - set(files)
+    return files, collections.Counter(ending(entry.name) for entry in others if not entry.is_dir())
 
 
-def file_sample(file: Path, number: int) -> Sample | None:
-    """The image in `file`, with id `number`; None if it cannot be read."""
-    image = read_image(file)
-    return None if image is None else Sample(image, number, file.name)
+def file_sample(file: Path, number: int) -> Sample:
+    """The image in `file`, turned as its EXIF data ask, with id `number`.
 
+    TensorFlow decodes what needs no turn: it is the decoder of training and serving, and its pixels of a JPEG differ
+    slightly from Pillow's.
 
-def read_image(file: Path) -> np.ndarray | None:
-    """`[H, W, 3]` uint8, or None if no decoder can read it.
-
-    TensorFlow's decoder comes first: it is the one of training and serving, and its pixels differ slightly from
-    Pillow's. Pillow reads the formats that it does not know.
+    Raises:
+      PictureError: it cannot be read, or is too thin for the network.
     """
-    try:
-        content = file.read_bytes()
-        return tf.io.decode_image(content, channels=3, expand_animations=False).numpy()
-    except (OSError, tf.errors.InvalidArgumentError):
-        pass
-    try:
-        with Image.open(file) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
+    return thick_enough(Sample(read_image(file), number, file.name), file)
+
+
+def thick_enough(sample: Sample, file: Path | None = None) -> Sample:
+    """The sample, unless it would have no row or no column left in the network's input.
+
+    Raises:
+      PictureError: naming the file, or else the sample.
+    """
+    height, width, _ = sample.image.shape
+    if is_too_thin(width, height):
+        reason = f"{width}x{height} pixels are too thin (one side is over {MAX_ASPECT} times the other)"
+        raise PictureError(file or sample.name, reason)
+    return sample
+
+
+def read_image(file: Path) -> np.ndarray:
+    """`[H, W, 3]` uint8 as it is meant to be seen; PictureError if it cannot be read."""
+    if pictures.look(file).is_plain:
+        try:
+            return tf.io.decode_image(file.read_bytes(), channels=3, expand_animations=False).numpy()
+        except tf.errors.InvalidArgumentError:  # Pillow can more, or says what is wrong
+            pass
+    return pictures.read(file)

@@ -5,11 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dartsminus_tf.foundation.config.paths import absolute
+from dartsminus_tf.foundation.config.settings import layered, lookup, nested, read_settings
+from dartsminus_tf.foundation.disk.folders import require_place
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.folders import require_place
-from dartsminus_tf.foundation.paths import absolute
-from dartsminus_tf.foundation.run import RunKind, stored_settings
-from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
+from dartsminus_tf.foundation.runs.directory import RunKind, stored_settings
 from detection.data.shards import absolute_patterns
 from detection.model import manifest
 
@@ -25,6 +25,7 @@ PATHS = (
     *(f"task.{data}.tfds_data_dir" for data in _DATA),
     *_PATTERNS,
 )
+_PLACES = ("task.annotation_file", *(f"task.{data}.tfds_data_dir" for data in _DATA), *_PATTERNS)  # see data.content
 _WHAT_A_CHECKPOINT_HOLDS = ("task.model.", "runtime.mixed_precision_dtype", "trainer.optimizer_config.ema")
 
 
@@ -45,7 +46,7 @@ class PathKeys:
 
 
 def with_absolute_paths(settings: dict) -> dict:
-    """`settings` with every path from the root on, `~` and `$VAR` replaced, see `foundation.paths`."""
+    """`settings` with every path from the root on, `~` and `$VAR` replaced, see `foundation.config.paths`."""
     for key in PATHS:
         value = lookup(settings, key)
         if value and isinstance(value, str | list | tuple):
@@ -57,7 +58,7 @@ def with_absolute_paths(settings: dict) -> dict:
 # A run may be made longer, or go on with other devices; anything else is another run.
 DETECTOR = RunKind(
     file="params.yaml",
-    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus"),
+    free=("trainer.train_steps", "runtime.distribution_strategy", "runtime.num_gpus", *_PLACES),
     bound=(),
     seed="task.seed",
     as_now=with_absolute_paths,
@@ -88,8 +89,9 @@ def chosen_settings(
         raise UsageError(f"--model_dir has no trained run; use --mode=train_and_eval first. Received: {model_dir!r}")
     chosen = with_absolute_paths(read_settings(files, overrides, PathKeys()))
     key = f"{_BACKBONE}.dartsminus.freeze_batch_norm"
-    if saved is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
-        chosen = layered(chosen, nested(key.split("."), lookup(saved, key)))
+    before = lookup(saved, key) if saved is not None else None
+    if before is not None and lookup(chosen, key) is None:  # the run's choice, whatever the devices are now
+        chosen = layered(chosen, nested(key.split("."), before))
     if not files:
         chosen = layered(saved, chosen)
     if lookup(chosen, f"{_BACKBONE}.type") in (None, "dartsminus"):

@@ -2,18 +2,23 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from official.core import config_definitions as cfg
 
+from dartsminus_tf.foundation.disk.files import replacing, write_json
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import replacing, write_json
+from dartsminus_tf.foundation.pictures.names import by_ending
+from dartsminus_tf.foundation.pictures.reading import PictureError, name_left_out
 from dartsminus_tf.foundation.progress import ProgressLine
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.data import samples
 from detection.run import serving
 from detection.show import draw
+
+_UNREADABLE = "unreadable.json"
 
 
 @dataclasses.dataclass
@@ -39,20 +44,19 @@ def predict(
 
     Writes to `model_dir/predictions/`: `<image>.png` for the first `num_pictures` images (boxes with a score
     of at least `threshold`), and `results.json`, COCO results of all images with every detection. Files that are no
-    readable image are named in `unreadable.json` and left out.
+    readable image, or one that is too thin, are left out and named, on standard error and in `unreadable.json`.
 
     Raises:
       UsageError: no image at `source`, or none that can be read.
     """
-    files = None if source is None else samples.image_files(source)
+    files, others = (None, None) if source is None else samples.image_files(source)
     done = Prediction(str(Path(model_dir) / "predictions"))
     folder = Path(done.folder)
-    (folder / "unreadable.json").unlink(missing_ok=True)
     detect, _ = serving.latest_detector(params, model_dir, labels)
     unreadable, results, seconds = [], [], 0.0
-    for file, sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
-        if sample is None:
-            unreadable.append(file)
+    for sample in ProgressLine("predict: images", files and len(files)).over(_samples(params, files)):
+        if isinstance(sample, PictureError):
+            unreadable.append(sample)
             continue
         start = time.monotonic()
         boxes = detect(sample.image)
@@ -61,23 +65,37 @@ def predict(
         results += boxes.entries(_image_keys(sample, labels, from_files=files is not None))
         if done.images <= num_pictures:
             _draw(folder, sample, boxes.above(threshold), labels)
+    name_left_out(unreadable, [f"passed over {by_ending(others)}"] if others else [], _UNREADABLE)
     if not done.images:
         raise UsageError(f"--input holds no readable image. Received: {source!r}")
-    write_json(folder / "results.json", results)
-    if unreadable:
-        write_json(folder / "unreadable.json", unreadable)
+    _write(folder, results, unreadable)
     done.unreadable, done.detections = len(unreadable), len(results)
     done.images_per_second = (done.images - 1) / seconds if seconds else 0.0
     return done
 
 
-def _samples(params: cfg.ExperimentConfig, files: list[Path] | None):
+def _write(folder: Path, results: list[dict], unreadable: list[PictureError]) -> None:
+    (folder / _UNREADABLE).unlink(missing_ok=True)
+    write_json(folder / "results.json", results)
+    if unreadable:
+        write_json(folder / _UNREADABLE, [str(fault.path) for fault in unreadable])
+
+
+def _samples(params: cfg.ExperimentConfig, files: list[Path] | None) -> Iterator[samples.Sample | PictureError]:
+    """Images, or what is wrong with them."""
     if files is None:
         for sample in samples.data_samples(params.task.validation_data):
-            yield sample.name, sample
+            yield _or_fault(samples.thick_enough, sample)
     else:
         for number, file in enumerate(files, start=1):
-            yield str(file), samples.file_sample(file, number)
+            yield _or_fault(samples.file_sample, file, number)
+
+
+def _or_fault(get: Callable[..., samples.Sample], *arguments) -> samples.Sample | PictureError:
+    try:
+        return get(*arguments)
+    except PictureError as error:
+        return error
 
 
 def _image_keys(sample: samples.Sample, labels: Labels, from_files: bool) -> dict:

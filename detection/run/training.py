@@ -13,12 +13,14 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.core import train_lib
 
+from dartsminus_tf.foundation.disk.lock import RunLock
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.results import write_result
-from dartsminus_tf.foundation.run import RunDirectory, versions
-from dartsminus_tf.foundation.signals import StopRequest
+from dartsminus_tf.foundation.runs.content import require_same_content
+from dartsminus_tf.foundation.runs.directory import RunDirectory, versions
+from dartsminus_tf.foundation.runs.results import write_result
+from dartsminus_tf.foundation.runs.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
+from detection.data.content import content_of
 from detection.model.build import build_parts
 from detection.run import checkpoints, interruption
 from detection.run.directory import DETECTOR
@@ -52,6 +54,7 @@ def train(
     """
     with run, StopRequest() as stop, quiet_stdout(quiet) as console:
         write_where_missing(labels, params.task.annotation_file)
+        require_same_content(run.path, content_of(params))
         reporter = Reporter(params, run.path, labels, threshold, console)
         result = _run(params, str(run.path), strategy, reporter, stop, run.status.note)
         return run.write_result(result)

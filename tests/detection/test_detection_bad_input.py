@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.pictures.reading import PictureError
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels, read_labels
 from detection.data import checks, examples, samples
@@ -62,7 +63,8 @@ def test_a_file_cut_short_or_of_noise_is_counted(coco_folder, tmp_path):
     stats = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")
     assert stats["repairs"] == {"image_unreadable": 2, "annotation_of_absent_image": 3}
     assert stats["images_without_boxes"] == 1 and stats["num_classes"] == 8  # ids 1 and 7: a gap stays a gap
-    assert samples.read_image(images / "2.jpg") is None
+    with pytest.raises(PictureError, match="2.jpg"):
+        samples.read_image(images / "2.jpg")
 
 
 def build(folder, saved_model, split="val", **data):
@@ -255,9 +257,9 @@ def test_a_split_leaves_others_with_a_longer_name_alone(coco_folder, tmp_path):
     assert prepare_split(str(images), write(coco), str(tmp_path / "out"), "val-mini")["skipped"]
 
 
-@pytest.mark.parametrize("stated, size", [((30, 40), (30, 40)), ((40, 30), (40, 30)), ((7, 7), (40, 30))])
-def test_a_photograph_on_its_side_is_turned_if_its_annotations_are(coco_folder, tmp_path, stated, size):
-    """Stored as 40 x 30 pixels, shown as 30 x 40: the entry's own size says what its boxes are meant for."""
+@pytest.mark.parametrize("stated, size", [((30, 40), (30, 40)), ((40, 30), (40, 30)), ((7, 7), (30, 40))])
+def test_a_photograph_on_its_side_is_turned_unless_its_annotations_are_not(coco_folder, tmp_path, stated, size):
+    """Stored as 40 x 30 pixels, shown as 30 x 40: the entry's own size may say that its boxes are meant as stored."""
     images, coco, write = coco_folder
     picture = Image.new("RGB", (40, 30))
     picture.paste(COLOUR, (0, 0, 10, 10))  # top left as stored, top right as shown
@@ -266,10 +268,10 @@ def test_a_photograph_on_its_side_is_turned_if_its_annotations_are(coco_folder, 
     picture.save(images / "1.jpg", exif=exif, quality=95)
     coco["images"][0] |= dict(zip(("width", "height"), stated, strict=True))
     repairs = prepare_split(str(images), write(coco), str(tmp_path / "out"), "val")["repairs"]
-    assert repairs.get("image_turned_upright", 0) == (stated == (30, 40))
+    assert repairs.get("image_turned_upright", 0) == (stated != (40, 30))
     pixels = decoded(tmp_path / "out")[1]["image"].numpy()
     assert pixels.shape[:2] == size[::-1]
-    corner = pixels[3, -4] if stated == (30, 40) else pixels[3, 3]
+    corner = pixels[3, 3] if stated == (40, 30) else pixels[3, -4]
     assert np.abs(corner.astype(int) - COLOUR).max() < 12
 
 

@@ -14,8 +14,8 @@ import yaml
 from PIL import Image
 from tiny_config import tiny_config
 
-from dartsminus_tf.foundation.digests import folder_digests
-from dartsminus_tf.foundation.settings import lookup, read_settings
+from dartsminus_tf.foundation.config.settings import lookup, read_settings
+from dartsminus_tf.foundation.disk.digests import folder_digests
 from detection.cli import detect, prepare_coco
 from detection.model import experiment
 
@@ -55,8 +55,10 @@ def config(tmp_path, digit_records, tiny_backbone):
         (["--mode=other"], "mode"),
         (["--num_shards=x"], "num_shards"),
         (["--output_dir={out}"], "--image_dir is required"),
-        (["--output_dir={out}", "--image_dir={out}", "--annotations=a"], "--image_dir must be a folder"),
-        (["--output_dir={out}", "--image_dir=.", "--annotations=nowhere"], "--annotations cannot be read"),
+        (["--output_dir={out}", "--image_dir={out}", "--annotations=a"], "--image_dir: no such folder"),
+        (["--output_dir={out}", f"--image_dir={__file__}", "--annotations=a"], "--image_dir must be a folder"),
+        (["--output_dir={out}", "--image_dir=.", "--annotations=nowhere"], "--annotations: no such file"),
+        (["--output_dir={out}", "--image_dir=.", "--annotations=."], "--annotations cannot be read"),
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--split_name=a/b"], "--split_name"),
         (["--output_dir={out}", "--image_dir=.", "--annotations=a", "--num_shards=0"], "must be at least"),
         (["--output_dir={out}", "--mode=digit_scenes", "--num_val=0"], "--num_val must be at least 1"),
@@ -95,7 +97,8 @@ def test_prepare_refuses_unreadable_annotations_and_writes_nothing(capsys, coco_
         (["task.model.min_level=2"], r"needs backbone levels [2] too"),
         (["task.model.backbone.dartsminus.saved_model=nowhere"], "saved_model must be a folder"),
         (["task.model.backbone.type=nope"], "not valid"),
-        (["task.annotation_file=nowhere.json"], "task.annotation_file must be"),
+        (["task.annotation_file=nowhere.json"], "task.annotation_file: no such file"),
+        ([f"task.annotation_file={__file__}"], "task.annotation_file must be a JSON file"),
         (["task.train_data.input_path=nowhere*"], "matches no file"),
         (["task.validation_data.drop_remainder=true"], "drop_remainder must be false"),
         (["runtime.distribution_strategy=multi_worker_mirrored"], "must be one_device or mirrored"),

@@ -7,6 +7,7 @@ import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
 from detection.coco.annotations import labels_of, read_labels
+from detection.coco.metrics import evaluate, ground_truth
 from detection.coco.repair import repair
 from detection.coco.values import read_flag, read_id, read_name, read_number
 
@@ -189,6 +190,20 @@ def test_annotations_to_evaluate_by_have_numbers_as_ids(coco_folder, section, ke
     coco[section][0][key] = value
     with pytest.raises(UsageError, match="must be the instances JSON that prepare_coco wrote"):
         read_labels(write(coco))
+
+
+@pytest.mark.parametrize("name", [None, "", " ", [], {}])
+def test_results_name_no_class_none(coco_folder, name):
+    """Annotations may be used that prepare_coco did not write."""
+    _, coco, _ = coco_folder
+    coco["categories"][1]["name"] = name
+    assert list(evaluate(ground_truth(coco), [], [1, 2, 3]).per_class) == ["cat", "7"]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_annotation_file_is_said_to_be_none(value):
+    with pytest.raises(UsageError, match="Received: nothing$"):
+        read_labels(value)
 
 
 @pytest.mark.parametrize(

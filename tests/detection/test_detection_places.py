@@ -9,10 +9,10 @@ import tensorflow as tf
 from official.core import config_definitions as cfg
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.config.paths import PATTERN_MARKS, absolute
+from dartsminus_tf.foundation.config.settings import lookup
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import PATTERN_MARKS, absolute
-from dartsminus_tf.foundation.settings import lookup
-from dartsminus_tf.foundation.yaml_text import dump_yaml
 from detection.cli import detect
 from detection.coco.annotations import read_labels
 from detection.data import samples, shards
@@ -128,8 +128,8 @@ def test_a_run_of_an_older_version_kept_relative_paths(tmp_path, monkeypatch):
     before = tiny_config("backbone", Path("records"))
     assert before["task"]["annotation_file"] == "records/instances_val.json"
     DETECTOR.require_same(before, with_absolute_paths(before), tmp_path)
-    with pytest.raises(UsageError, match="task.annotation_file"):
-        DETECTOR.require_same(before, with_absolute_paths(before | {"task": {"annotation_file": "x"}}), tmp_path)
+    with pytest.raises(UsageError, match="task.model"):
+        DETECTOR.require_same(before, with_absolute_paths(before | {"task": {"model": "x"}}), tmp_path)
 
 
 @pytest.mark.parametrize("place", ["absent.json", "/nowhere/a.json", "[x]/*.json"])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dartsminus_tf.foundation.typed import Fraction, Positive, Strict
+from dartsminus_tf.foundation.config.typed import Fraction, Positive, Strict
 from dartsminus_tf.spaces.family import Family
 from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
 from dartsminus_tf.spaces.mobilenet.space import SPACE

@@ -2,6 +2,7 @@
 
 config.yaml    the resolved config (params.yaml of a detector)
 versions.json  seed and package versions of the first call, and of later calls where they differ
+data.json      what the data of the run hold, wherever they lie
 status.json    whether it runs, finished, stopped or failed, and why       .lock  who is at work in it
 metrics.csv    one row an epoch          checkpoints/  the newest states of the run and the best
 result.json    written last: the run is finished
@@ -17,13 +18,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import sweep, write_atomically, write_json
-from dartsminus_tf.foundation.folders import require_place
-from dartsminus_tf.foundation.results import Result, stored_json, stored_result, write_result
-from dartsminus_tf.foundation.settings import differences, lookup, read_mapping
-from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.typed import Strict
-from dartsminus_tf.foundation.yaml_text import dump_yaml
+from dartsminus_tf.foundation.disk.files import sweep, write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import require_place
+from dartsminus_tf.foundation.runs.results import Result, stored_json, stored_result, write_result
+from dartsminus_tf.foundation.config.settings import differences, lookup, read_mapping
+from dartsminus_tf.foundation.runs.status import StatusFile
+from dartsminus_tf.foundation.config.typed import Strict
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class RunKind:
     """
 
     file: str = "config.yaml"
-    free: tuple[str, ...] = ("runtime.",)
+    free: tuple[str, ...] = ("runtime.", "data.data_dir", "data.download")
     bound: tuple[str, ...] = ("runtime.seed", "runtime.xla")
     lengths: tuple[str, ...] = ("epochs",)
     seed: str = "runtime.seed"
