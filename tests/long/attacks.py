@@ -95,14 +95,15 @@ def disks(subject: Subject, world: World, counts: Counts, number: int) -> None:
     largest = max(path.stat().st_size for path in whole.rglob("*") if path.is_file())
     for index in range(number):
         share = (index + 0.5) / number
-        folder = world.new(f"full {subject.name}")
+        disk = world.new(f"full {subject.name}")
+        folder = disk / "run"
         size = max(4096, int(share * (commands.size_of(whole) if mounts else largest)))
-        with commands.small_disk(folder, size) if mounts else contextlib.nullcontext():
+        with commands.small_disk(disk, size) if mounts else contextlib.nullcontext():
             ended = world.run(subject, folder, **({} if mounts else {"limit": size}))
             verdict = judge(subject, folder, ended, expected)
             if verdict.word == "refused":
                 if mounts:
-                    commands.enlarge(folder)
+                    commands.enlarge(disk)
                 verdict = after_help(subject, world, folder, expected, verdict)
             counts.note(f"disk {subject.name}", verdict.word, f"{size} bytes: {verdict.about}")
 

@@ -31,8 +31,8 @@ class Ended(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether it was refused, or failed, for a reason in one line."""
-        return self.code == 2 and sum(line.startswith("error: ") for line in self.said.splitlines()) == 1
+        """Whether it was refused, or failed, for a reason in one line, its last (a stage of a quickstart says its own)."""
+        return self.code == 2 and (self.said.splitlines() or [""])[-1].startswith("error: ")
 
     @property
     def is_fault(self) -> bool:
