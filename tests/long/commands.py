@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether it was refused, or failed, for a reason in one line, its last (a stage of a quickstart says its own)."""
+        """Whether it was refused, or failed, for a reason in its last line (a stage of a quickstart says its own)."""
         return self.code == 2 and (self.said.splitlines() or [""])[-1].startswith("error: ")
 
     @property
