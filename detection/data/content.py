@@ -7,19 +7,18 @@ from official.core import config_definitions as cfg
 
 from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.runs.content import described
-from detection.coco.annotations import read_labels
+from detection.coco.annotations import Labels
 from detection.data.shards import input_files
 
 
-def content_of(params: cfg.ExperimentConfig) -> dict[str, str]:
+def content_of(params: cfg.ExperimentConfig, labels: Labels) -> dict[str, str]:
     """{"annotations": ..., "train_data": ..., "validation_data": ...}, see `foundation.runs.content`.
 
-    Records are known by their names and sizes, which `check_data` has compared with their manifest; a set of TFDS by
-    its name, which bears its version.
+    `labels` are those of the annotations. Records are known by their names and sizes, which `check_data` has compared
+    with their manifest; a set of TFDS by its name, which bears its version.
     """
     annotations = params.task.annotation_file
-    images = read_labels(annotations).num_images
-    return {"annotations": described(images, "images", file_digest(Path(annotations)))} | {
+    return {"annotations": described(labels.num_images, "images", file_digest(Path(annotations)))} | {
         name: _records(getattr(params.task, name)) for name in ("train_data", "validation_data")
     }
 

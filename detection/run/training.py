@@ -54,7 +54,7 @@ def train(
     """
     with run, StopRequest() as stop, quiet_stdout(quiet) as console:
         write_where_missing(labels, params.task.annotation_file)
-        require_same_content(run.path, content_of(params))
+        require_same_content(run.path, content_of(params, labels))
         reporter = Reporter(params, run.path, labels, threshold, console)
         result = _run(params, str(run.path), strategy, reporter, stop, run.status.note)
         return run.write_result(result)

@@ -7,6 +7,7 @@ import pytest
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
+from detection.coco.annotations import read_labels
 from detection.data.content import content_of
 from detection.model import experiment
 from detection.run.directory import DETECTOR, with_absolute_paths
@@ -14,7 +15,8 @@ from detection.run.directory import DETECTOR, with_absolute_paths
 
 def content(backbone, records, tmp_path):
     settings = with_absolute_paths(tiny_config(backbone, records))
-    return content_of(experiment.build_experiment(settings, str(tmp_path / "run")))
+    params = experiment.build_experiment(settings, str(tmp_path / "run"))
+    return content_of(params, read_labels(params.task.annotation_file))
 
 
 def test_another_place_is_the_same_content(tiny_backbone, digit_records, tmp_path):
