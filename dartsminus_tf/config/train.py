@@ -2,21 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from dartsminus_tf.config.data import AugmentConfig, DataConfig
-from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
-from dartsminus_tf.foundation.typed import Fraction, Positive, Precision, Rate, Strict
-from dartsminus_tf.spaces.families import FAMILIES
-
-_Sections = create_model(
-    "_Sections",
-    __base__=Strict,
-    **{family.section: (family.options | None, None) for family in FAMILIES.values() if family.section},
-)
+from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
+from dartsminus_tf.foundation.typed import Fraction, Positive, Precision, Rate
 
 
-class TrainConfig(_Sections):
+class TrainConfig(with_sections("options")):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
     Args:

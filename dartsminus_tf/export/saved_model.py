@@ -49,7 +49,8 @@ def export_backbone(
     Args:
         model: a built derived network.
         path: the directory; it appears whole or not at all.
-        preprocessing: {"mean": [r, g, b], "std": [r, g, b]} for pixels divided by 255; ImageNet's by default.
+        preprocessing: {"mean": [r, g, b], "std": [r, g, b]} for pixels divided by 255; by default the network's own
+            where it came from a preset, else ImageNet's.
         metrics: what the network reached, for the manifest.
         class_names: of the classifier.
         source_run: where it was trained.
@@ -73,7 +74,8 @@ def export_backbone(
         )
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
-        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run, space)
+        preprocessing = preprocessing or model.preprocessing or IMAGENET
+        manifest = build_manifest(model, preprocessing, metrics or {}, class_names, source_run, space)
         manifest |= {"data": data, **_portable(model, folder, list(formats))}
         write_json(folder / MANIFEST, manifest)
         write_atomically(folder / CARD, model_card(manifest, recipe))
