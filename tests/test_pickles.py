@@ -178,7 +178,7 @@ def test_zips_that_pytorch_does_not_write_are_refused():
 @given(
     cut=st.floats(0, 1, exclude_max=True), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=3)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_cut_or_changed_file_is_read_or_refused_on_one_line(kind, cut, flips):
     whole = torch.saved(STATE, kind)
     with pytest.raises(UsageError, match="weights.pth") as error:

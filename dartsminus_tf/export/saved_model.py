@@ -74,7 +74,6 @@ def export_backbone(
         )
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
-        preprocessing = preprocessing or model.preprocessing or IMAGENET
         manifest = build_manifest(model, preprocessing, metrics or {}, class_names, source_run, space)
         manifest |= {"data": data, **_portable(model, folder, list(formats))}
         write_json(folder / MANIFEST, manifest)
@@ -111,6 +110,7 @@ def _portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict:
 
 def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run, space=None) -> dict:
     """What `manifest.json` holds. Before there was a `family`, `space` held it."""
+    preprocessing = preprocessing or model.preprocessing or IMAGENET
     known_size = all(model.image_size)
     return {
         "format": FORMAT,

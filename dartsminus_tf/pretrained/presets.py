@@ -32,7 +32,7 @@ class Source:
     sha256: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preset:
     """A network whose ImageNet weights are published.
 
