@@ -19,7 +19,7 @@ _PUBLIC = {
     "from_preset": "pretrained.load",
     "get_space": "spaces.families",
     "load_torch_state": "spaces.torch_state",
-    "presets": "pretrained.presets",
+    "presets": "pretrained.table",
     "published_genotype": "spaces.find",
 }
 

@@ -12,9 +12,11 @@ import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.pretrained import sources
 from dartsminus_tf.pretrained.keras_files import keras_tensors, numbers_in
-from dartsminus_tf.pretrained.naming import NAMINGS
-from dartsminus_tf.pretrained.presets import PRESETS, Preset, Source
+from dartsminus_tf.pretrained.table import known_presets
 from dartsminus_tf.spaces.find import published
+from dartsminus_tf.spaces.mobilenet.naming import NAMINGS
+from dartsminus_tf.spaces.mobilenet.published import MobilePreset
+from dartsminus_tf.spaces.preset import Preset, Source
 from tests import torch_files as torch
 
 # Published: parameters (torchvision, TensorFlow's own tables, the networks' code), multiply-adds in millions, top-1.
@@ -67,10 +69,10 @@ def test_images_are_normalised_as_their_publishers_do():
 
 def tiny(naming: str, **options) -> Preset:
     """A preset of a small network, whose file is made here."""
-    return Preset(
+    return MobilePreset(
         name="tiny_imagenet",
         genotype="k3e3,k3e3|k5e3,skip|k3e3|k3e6|k3e3|k3e3",
-        options={
+        network={
             "widths": (8, 16, 16, 24, 24, 24),
             "stem_width": 16,
             "separable_width": 8,
@@ -104,8 +106,8 @@ def only(monkeypatch):
     """Makes a preset the only one that there is."""
 
     def put(preset: Preset) -> Preset:
-        monkeypatch.setattr(sources, "PRESETS", {preset.name: preset})
-        monkeypatch.setattr("dartsminus_tf.pretrained.load.PRESETS", {preset.name: preset})
+        for module in ("sources", "load"):
+            monkeypatch.setattr(f"dartsminus_tf.pretrained.{module}.known_presets", lambda: {preset.name: preset})
         return preset
 
     return put
@@ -137,8 +139,11 @@ def test_classes_that_differ_make_a_new_classifier_alone(only, tmp_path):
 
 def test_units_are_where_their_publishers_put_them():
     """Names written down from the publishers' code, for layers that are easily taken for another."""
-    lite, torchvision = PRESETS["efficientnet_lite0_imagenet"], PRESETS["torchvision_mobilenet_v2_imagenet"]
-    proxyless = PRESETS["proxyless_cpu_imagenet"].shapes("proxylessnas")
+    lite, torchvision = (
+        known_presets()["efficientnet_lite0_imagenet"],
+        known_presets()["torchvision_mobilenet_v2_imagenet"],
+    )
+    proxyless = known_presets()["proxyless_cpu_imagenet"].shapes("proxylessnas")
     expected = {
         ("efficientnet_pytorch", lite): {
             "_blocks.0._bn1.running_mean": (32,),
@@ -189,7 +194,7 @@ def changed(state, naming: str, fault: str) -> dict[str, np.ndarray]:
     elif fault == "counter without a norm":
         state["extra.num_batches_tracked"] = np.array(1, np.int64)
     elif fault == "wrong classifier":
-        state[about.classifier + ".weight"] = state[about.classifier + ".weight"][:, :-1].copy()
+        state[about.classifier_names[0]] = state[about.classifier_names[0]][:, :-1].copy()
     return state
 
 
@@ -222,12 +227,12 @@ def test_other_networks_widths_and_names_are_refused(only, tmp_path):
     with pytest.raises(UsageError, match=r"not \(8,.*w.safetensors"):
         dm.from_preset(path)
     path.write_bytes(torch.saved({"layer.weight": np.zeros(3, np.float32)}))
-    with pytest.raises(UsageError, match="Nobody whose names are known"):
+    with pytest.raises(UsageError, match="have other names, those of timm, and not layer.weight"):
         dm.from_preset(path)
-    with pytest.raises(UsageError, match="have the names of timm"):
+    with pytest.raises(UsageError, match="have other names, those of timm"):
         dm.from_preset("tiny_imagenet", file=path)
     path.write_bytes(torch.saved(random_state(tiny("torchvision"), "torchvision")))
-    with pytest.raises(UsageError, match="have the names of timm"):
+    with pytest.raises(UsageError, match="have other names, those of timm"):
         dm.from_preset("tiny_imagenet", file=path)
 
 
@@ -319,7 +324,7 @@ def test_keras_files_that_do_not_fit_give_one_line(keras_file, tmp_path):
             call()
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["w"] = np.zeros(5)
-    with pytest.raises(UsageError, match="that of a MobileNetV2"):
+    with pytest.raises(UsageError, match="that of a preset"):
         dm.from_preset(tmp_path / "other.h5")
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 import dartsminus_tf as dm
 from dartsminus_tf.export.saved_model import build_manifest
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.presets import PRESETS
 from dartsminus_tf.pretrained.pth import read_pth
 from dartsminus_tf.pretrained.sources import find_spec
+from dartsminus_tf.pretrained.table import known_presets
 from tests.conftest import shared_folder
 
 LITE0 = "efficientnet_lite0_imagenet"
@@ -33,9 +33,9 @@ PICTURES = {
 
 
 def package_file(name: str) -> Path:
-    spec = find_spec(PRESETS[name].source.module)
+    spec = find_spec(known_presets()[name].source.module)
     if spec is None:
-        pytest.skip(f"{PRESETS[name].source.text} brings these weights, and is not installed")
+        pytest.skip(f"{known_presets()[name].source.text} brings these weights, and is not installed")
     return next(Path(spec.origin).parent.glob("models/*.pth"))
 
 
@@ -98,7 +98,7 @@ def test_its_siblings_name_them_too(number):
     package_file(name)
     model = dm.from_preset(name)
     assert all(named(model))
-    assert dm.count(model) == {key: getattr(PRESETS[name], key) for key in ("parameters", "multiply_adds")}
+    assert dm.count(model) == {key: getattr(known_presets()[name], key) for key in ("parameters", "multiply_adds")}
 
 
 def test_a_new_classifier_leaves_the_rest_as_published(lite0):
@@ -113,7 +113,7 @@ def test_siblings_files_and_cut_ones_are_refused(tmp_path):
     path = package_file(LITE0)
     with pytest.raises(UsageError, match="do not fit efficientnet_lite1_imagenet: _blocks.16._expand_conv"):
         dm.from_preset("efficientnet_lite1_imagenet", file=path)
-    with pytest.raises(UsageError, match="names of torchvision"):
+    with pytest.raises(UsageError, match="those of torchvision"):
         dm.from_preset("torchvision_mobilenet_v2_imagenet", file=path)
     (tmp_path / "cut.pth").write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(UsageError, match="cut.pth"):

@@ -3,17 +3,14 @@
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.pretrained.naming import NAMINGS, Naming, units
-from dartsminus_tf.pretrained.presets import PRESETS, ZOO_SETTINGS, Preset, zoo_data
-from dartsminus_tf.pretrained.sources import Tensors, find_preset, read_preset
+from dartsminus_tf.pretrained.sources import find_preset, read_preset
+from dartsminus_tf.pretrained.table import ZOO_CLASSES, known_presets, zoo_data
 from dartsminus_tf.spaces.build import build_network
+from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.find import published, published_genotype
-from dartsminus_tf.spaces.mobilenet.network import MobileNetwork
 from dartsminus_tf.spaces.network import DerivedNetwork
-from dartsminus_tf.spaces.torch_slots import Slot
+from dartsminus_tf.spaces.preset import Preset
 from dartsminus_tf.spaces.torch_state import fill_slots
-
-OPTIONS = ("dropout", "drop_path")  # of a network whose weights are given
 
 
 def from_preset(
@@ -44,55 +41,42 @@ def from_preset(
     if name in published():
         require(file is None, f"{name} is a genotype, for which there are no weights", file)
         return _zoo_network(name, num_classes, image_size, options)
-    unknown = sorted(set(options) - set(OPTIONS))
-    require(not unknown, f"A preset's options are {', '.join(OPTIONS)}", ", ".join(unknown))
-    if name in PRESETS:
-        preset = PRESETS[name]
+    if name in known_presets():
+        preset = known_presets()[name]
     else:
         require(file is None, "file= is for a preset by its name (dartsminus_tf.presets() lists them)", name)
         preset, file = find_preset(_existing(name)), name
-    naming, tensors = read_preset(preset, file)
-    return _loaded(preset, NAMINGS[naming], tensors, num_classes, image_size or preset.image_size, options)
+    unknown = sorted(set(options) - set(preset.options))
+    require(not unknown, f"Options of {preset.name} are {', '.join(preset.options)}", ", ".join(unknown))
+    return _with_weights(preset, file, num_classes, image_size or preset.image_size, options)
 
 
 def _existing(name: str) -> str:
     if "/" not in name and not Path(name).exists() and not Path(name).suffix:
-        raise UsageError(f"Presets are {', '.join(PRESETS)}, the zoo's genotypes, or a file. Received: {name!r}")
+        raise UsageError(
+            f"Presets are {', '.join(known_presets())}, the zoo's genotypes, or a file. Received: {name!r}"
+        )
     return name
 
 
-def _loaded(preset: Preset, naming: Naming, tensors: Tensors, num_classes, size: int, options) -> MobileNetwork:
-    matrix, offset = (naming.classifier + leaf for leaf in naming.linear_leaves)
+def _with_weights(preset: Preset, file, num_classes: int | None, size: int, options: dict) -> DerivedNetwork:
+    naming, tensors = read_preset(preset, file)
+    matrix, offset = preset.classifier(naming)
     classes = len(tensors[offset])
-    model = build_network(preset.stages, num_classes=num_classes or classes, **preset.options, **options)
+    model = build_network(preset.stages, num_classes=num_classes or classes, **preset.network, **options)
     model.preprocessing = preset.preprocessing
     model.build((1, size, size, 3))
-    slots = _slots(model, naming, preset)
+    family = family_of(preset.stages)
+    slots = family.load(family.preset_slots)(preset, model, naming)
     if model.num_classes != classes:
-        slots = {name: slot for name, slot in slots.items() if name not in (matrix, offset)}
-        tensors = {name: value for name, value in tensors.items() if name not in (matrix, offset)}
+        slots, tensors = ({k: v for k, v in d.items() if k not in (matrix, offset)} for d in (slots, tensors))
     fill_slots(slots, tensors)
     return model
-
-
-def _slots(model: MobileNetwork, naming: Naming, preset: Preset) -> dict[str, Slot]:
-    """The place of every tensor, by name."""
-    blocks = (layer for block in model.blocks if block for layer in (block.expand, block.depthwise, block.project))
-    layers = (model.stem.conv, model.stem.depthwise, model.stem.project, *blocks, model.head.conv)
-    slots = {}
-    for unit, layer in zip(units(preset.plan, preset.stages), layers, strict=True):
-        kernel, norm = naming.names(unit)
-        slots[kernel] = Slot(layer.conv.kernel, naming.layout("depthwise" if unit.is_depthwise else "conv"))
-        variables = (layer.norm.gamma, layer.norm.beta, layer.norm.moving_mean, layer.norm.moving_variance)
-        slots |= {norm + leaf: Slot(v, "vector") for leaf, v in zip(naming.norm_leaves, variables, strict=True)}
-    classifier = model.head.classifier
-    matrix, offset = (naming.classifier + leaf for leaf in naming.linear_leaves)
-    return slots | {matrix: Slot(classifier.kernel, naming.layout("linear")), offset: Slot(classifier.bias, "vector")}
 
 
 def _zoo_network(name: str, num_classes: int | None, image_size: int | None, options: dict) -> DerivedNetwork:
     """The network of a published genotype, its weights new; by default in the paper's setting for CIFAR."""
     size = image_size or (224 if options.get("stem") == "imagenet" else 32)
-    model = build_network(published_genotype(name), num_classes=num_classes or ZOO_SETTINGS[zoo_data(name)], **options)
+    model = build_network(published_genotype(name), num_classes=num_classes or ZOO_CLASSES[zoo_data(name)], **options)
     model.build((1, size, size, 3))
     return model

@@ -50,6 +50,8 @@ class Family:
         options: the model of that section.
         search_options: the model of the section of that name in a search's config: options of its supernets alone.
         implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
+        presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
+        preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
         published: a JSON file in its folder, {name: {"genotype": ...}}.
         aliases: {key or flag of all families: its old name}, which stays for good.
     """
@@ -69,6 +71,8 @@ class Family:
     options: type[Strict] | None = None
     search_options: type[Strict] | None = None
     implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
+    presets: str | None = None
+    preset_slots: str | None = None
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 

@@ -58,4 +58,6 @@ MOBILENET = Family(
     options=MobileConfig,
     search_options=MobileSearchConfig,
     implied_sizes=implied_sizes,
+    presets="published:presets",
+    preset_slots="published_slots:preset_slots",
 )

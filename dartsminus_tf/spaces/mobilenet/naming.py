@@ -1,14 +1,12 @@
 """How those who publish mobile networks call their tensors: names and shapes, from the plan of the network alone."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.plan import NetworkPlan
-
-Shape = tuple[int, ...]
-TRACKED = "num_batches_tracked"
+from dartsminus_tf.spaces.preset import Shape
 
 
 class Unit(NamedTuple):
@@ -74,9 +72,10 @@ class Naming:
         return (".weight", ".bias", ".running_mean", ".running_var")
 
     @property
-    def linear_leaves(self) -> tuple[str, str]:
+    def classifier_names(self) -> tuple[str, str]:
         """Of the classifier's matrix and its offset."""
-        return ("/kernel", "/bias") if self.keras else (".weight", ".bias")
+        matrix, offset = ("/kernel", "/bias") if self.keras else (".weight", ".bias")
+        return self.classifier + matrix, self.classifier + offset
 
     def layout(self, kind: str) -> str:
         """Of a "conv", "depthwise" or "linear" array, as `spaces.torch_state` calls it."""
@@ -102,9 +101,9 @@ class Naming:
             kernel, norm = self.names(unit)
             found[kernel] = self.kernel_shape(unit)
             found |= {norm + leaf: (unit.outputs,) for leaf in self.norm_leaves}
-        matrix, offset = self.linear_leaves
+        matrix, offset = self.classifier_names
         shape = (plan.head, num_classes) if self.keras else (num_classes, plan.head)
-        return found | {self.classifier + matrix: shape, self.classifier + offset: (num_classes,)}
+        return found | {matrix: shape, offset: (num_classes,)}
 
 
 NAMINGS = {
@@ -175,12 +174,3 @@ NAMINGS = {
         keras=True,
     ),
 }
-
-
-def naming_of(names: Collection[str]) -> str | None:
-    """The key of NAMINGS for a file with tensors of these names; None where nobody calls them so."""
-    first = Unit("stem", 0, 0, 0, 3, 1, 3)
-    for key, naming in NAMINGS.items():
-        if naming.names(first)[0] in names and naming.classifier + naming.linear_leaves[0] in names:
-            return key
-    return None
