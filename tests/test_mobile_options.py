@@ -15,6 +15,7 @@ from dartsminus_tf.export.saved_model import IMAGENET, build_manifest
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.ops import functional as fn
+from dartsminus_tf.pretrained.table import known_presets
 from dartsminus_tf.search.runner import build_search
 from dartsminus_tf.spaces.build import network_from_config
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual
@@ -124,6 +125,12 @@ def test_a_search_config_builds_such_a_supernet(tmp_path):
     assert load_config(SearchConfig, [str(tmp_path / "config.yaml")]) == config
     net = build_search(config, ImageData(config.data, 0)).supernet
     assert net.genotype().depths == (1, 2, 1, 1, 1, 1)
+    for alpha in net.alphas.values():
+        alpha.assign(1e3 * tf.one_hot(tf.range(alpha.shape[0]), alpha.shape[1]))
+    derived = dm.build_network(net.genotype(), num_classes=net.num_classes, **OPTIONS)
+    derived.build((1, 32, 32, 3))
+    expected = float(net.expected_multiply_adds())
+    np.testing.assert_allclose(expected, dm.count(derived)["multiply_adds"], rtol=1e-6)
     assert net.plan == plan_network((1, 2, 1, 1, 1, 1), SIZES["widths"], 1.0, 24, 8, 40)
     conventions = {layer.convention for layer in net.layers_searched}
     assert conventions == {Convention("same", 1e-3)} and net.stem.conv.conv.padding == "same"
@@ -235,4 +242,7 @@ def test_keras_mobilenet_v2_and_ours_agree(alpha, size, monkeypatch):
     assert expected.std() > 0.1
     np.testing.assert_allclose(model(x), expected, atol=1e-4)
     trainable = sum(int(np.prod(v.shape)) for v in reference.trainable_variables)
-    assert dm.count(model) == {"parameters": trainable, "multiply_adds": multiply_adds(reference)}
+    counted = {"parameters": trainable, "multiply_adds": multiply_adds(reference)}
+    assert dm.count(model) == counted
+    preset = known_presets()[f"mobilenet_v2_{alpha}_imagenet"]
+    assert preset.parameters == trainable and (size != 224 or preset.multiply_adds == counted["multiply_adds"])

@@ -80,7 +80,7 @@ HOSTILE = {
     "call of a storage": torch.pickle(torch.name("torch", "FloatStorage") + b")R"),
     "call of a dictionary": torch.pickle(torch.ORDERED + b")R"),
     "call of a text": torch.pickle(torch.text("eval") + b")R"),
-    "filled OrderedDict": torch.pickle(torch.name("collections", "OrderedDict") + b"(](t\x85R"),
+    "filled OrderedDict": torch.pickle(torch.name("collections", "OrderedDict") + b"]\x85R"),
     "attributes of a name": torch.pickle(torch.name("torch._utils", "_rebuild_tensor_v2") + b"}b"),
     "slots of a name": torch.pickle(torch.name("torch._utils", "_rebuild_tensor_v2") + b"N}\x86b"),
     "a set": b"\x80\x04\x8f.",

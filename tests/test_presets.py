@@ -2,6 +2,7 @@
 
 import math
 import urllib.error
+from pathlib import Path
 
 import h5py
 import keras
@@ -19,6 +20,7 @@ from dartsminus_tf.spaces.mobilenet.published import MobilePreset
 from dartsminus_tf.spaces.preset import Preset, Source
 from tests import torch_files as torch
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "pretrained.md"
 # Published: parameters (torchvision, TensorFlow's own tables, the networks' code), multiply-adds in millions, top-1.
 PUBLISHED = {
     "efficientnet_lite0_imagenet": (4_652_008, None, 75.1),
@@ -48,6 +50,11 @@ def test_the_table_says_what_is_published():
         assert (row["parameters"], row["top1"]) == (parameters, top1)
         assert millions in (None, row["multiply_adds"] // 10**6)
         assert row["licence"] and row["source"]
+        kind = "published file" if "file" in row["tested"] else "names and shapes"
+        line = (
+            f"| {row['licence']} | {top1} | {row['multiply_adds'] / 1e6:,.1f}M, {row['image_size']} | {parameters:,} |"
+        )
+        assert f"| `{name}` | {row['source']} {line} {'the ' * ('file' in kind)}{kind} |" in PAGE.read_text("utf-8")
     known = [name for name, row in rows.items() if row["tested"] == "on the published file"]
     assert known == [f"efficientnet_lite{number}_imagenet" for number in range(3)]
 
@@ -248,6 +255,8 @@ def test_other_networks_widths_and_names_are_refused(only, tmp_path):
         (("cifar10_s0_best", 10, "w.pth"), "no weights"),
         (("efficientnet_lite0_imagenet", 5, None, None, {"widths": (8,) * 6}), "dropout, drop_path"),
         (("efficientnet_lite0_imagenet", 5, "absent.pth"), "regular one"),
+        (("efficientnet_lite0_imagenet", 0), "num_classes must be at least 1"),
+        (("cifar10_s0_best", 10, None, -1), "image_size must be at least 1"),
     ],
 )
 def test_what_cannot_be_had_gives_one_line(arguments, message):

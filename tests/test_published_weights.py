@@ -65,6 +65,7 @@ def test_multiply_adds_are_those_of_the_files_kernels(lite0):
             side = side // 2 if name in strided else side
             total += side**2 * array.size
     assert dm.count(lite0) == {"parameters": 4_652_008, "multiply_adds": total}
+    assert known_presets()[LITE0].multiply_adds == total
 
 
 def picture(name: str, size: int) -> np.ndarray:

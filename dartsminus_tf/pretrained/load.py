@@ -38,6 +38,8 @@ def from_preset(
             tensor, by name; it holds nothing but weights then, and nothing in it is run.
     """
     name = str(name_or_file)
+    for key, value in (("num_classes", num_classes), ("image_size", image_size)):
+        require(value is None or value >= 1, f"{key} must be at least 1", value)
     if name in published():
         require(file is None, f"{name} is a genotype, for which there are no weights", file)
         return _zoo_network(name, num_classes, image_size, options)
