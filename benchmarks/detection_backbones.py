@@ -34,8 +34,8 @@ from official.vision.modeling import factory  # noqa: E402
 from official.vision.modeling.backbones import factory as backbone_factory  # noqa: E402
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # noqa: E402
 
-from dartsminus_tf.foundation.run import RunDirectory  # noqa: E402
-from dartsminus_tf.foundation.settings import layered, read_settings  # noqa: E402
+from dartsminus_tf.foundation.config.settings import layered, read_settings  # noqa: E402
+from dartsminus_tf.foundation.runs.directory import RunDirectory  # noqa: E402
 from detection.data import checks  # noqa: E402
 from detection.model import experiment  # noqa: E402
 from detection.model import optimizer as optimizer_lib  # noqa: E402

@@ -23,7 +23,7 @@ def measure(size: str, data_dir: str) -> dict:
     tf = start_tensorflow()
     from dartsminus_tf.config import SearchConfig
     from dartsminus_tf.data.pipeline import ImageData
-    from dartsminus_tf.foundation.typed import load_config
+    from dartsminus_tf.foundation.config.typed import load_config
     from dartsminus_tf.search.runner import build_search
 
     sizes = SIZES[size][1]

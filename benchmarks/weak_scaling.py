@@ -26,7 +26,7 @@ def measure(devices: int, steps: int, sync: bool, results) -> None:
 
     from dartsminus_tf.config import SearchConfig
     from dartsminus_tf.data.pipeline import ImageData
-    from dartsminus_tf.foundation.typed import load_config
+    from dartsminus_tf.foundation.config.typed import load_config
     from dartsminus_tf.loop.distribution import strategy_of
     from dartsminus_tf.search.runner import build_search
 

@@ -12,7 +12,7 @@ runtime.configure()
 import keras  # noqa: E402
 
 from dartsminus_tf.config import SearchConfig  # noqa: E402
-from dartsminus_tf.foundation.typed import load_config  # noqa: E402
+from dartsminus_tf.foundation.config.typed import load_config  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 

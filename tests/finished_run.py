@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from dartsminus_tf.cli import export
-from dartsminus_tf.foundation.digests import file_digest
-from dartsminus_tf.foundation.results import RESULT, write_result
+from dartsminus_tf.foundation.disk.digests import file_digest
+from dartsminus_tf.foundation.runs.results import RESULT, write_result
 from dartsminus_tf.train.weights import WEIGHTS
 from tests.legacy.artefacts import unpack
 

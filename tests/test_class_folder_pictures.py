@@ -12,10 +12,10 @@ import pytest
 from dartsminus_tf.config import AugmentConfig, DataConfig, SearchConfig, TrainConfig
 from dartsminus_tf.data import usable as usable_module
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.foundation import pictures
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.loop.faults import data_faults
 from dartsminus_tf.search import runner as search_runner
 from dartsminus_tf.train import runner as train_runner

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.foundation import cluster
-from dartsminus_tf.foundation.cluster import Cluster, read_cluster
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs import cluster
+from dartsminus_tf.foundation.runs.cluster import Cluster, read_cluster
 from dartsminus_tf.loop import distribution
 from tests.conftest import ROOT
 

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.cli.quickstart import QuickstartConfig
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import dump_config, load_config
 from dartsminus_tf.spaces.families import SPACES
 from tests.conftest import ROOT
 

@@ -10,8 +10,8 @@ import pytest
 
 from dartsminus_tf.analysis.compare import run_row
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import run_search

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from dartsminus_tf.foundation import digests
+from dartsminus_tf.foundation.disk import digests
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.results import RESULT, write_result
+from dartsminus_tf.foundation.runs.results import RESULT, write_result
 
 VALUES = [
     {"a": 1, "seconds": 2.5},

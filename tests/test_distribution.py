@@ -13,7 +13,7 @@ import time
 import pytest
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.config.typed import load_config
 from tests.conftest import ROOT, TINY_SEARCH
 
 SEARCH = [*TINY_SEARCH, "epochs=1", "steps_per_epoch=2", "sync_batch_norm=true", "space=s3"]

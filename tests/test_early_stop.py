@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from dartsminus_tf.config import EarlyStopConfig, SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.early_stop import Stop, find_stop
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.runner import build_search, run_search

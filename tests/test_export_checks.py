@@ -16,7 +16,7 @@ from dartsminus_tf.cli.quickstart import Quickstart
 from dartsminus_tf.export import saved_model
 from dartsminus_tf.export.formats import read_formats
 from dartsminus_tf.export.parity import require_parity
-from dartsminus_tf.foundation.digests import folder_digests
+from dartsminus_tf.foundation.disk.digests import folder_digests
 from dartsminus_tf.foundation.errors import UsageError
 from tests.conftest import ROOT
 from tests.finished_run import old_run, refused, with_digests

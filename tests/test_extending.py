@@ -15,9 +15,9 @@ import yaml
 import dartsminus_tf as dm
 from dartsminus_tf.config import DataConfig, SearchConfig
 from dartsminus_tf.data.sources import SOURCES, load_source, register_source
-from dartsminus_tf.foundation.entries import PLUGINS
+from dartsminus_tf.foundation.config.entries import PLUGINS
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.ops import registry
 from dartsminus_tf.spaces import family_of, register_family
 from dartsminus_tf.spaces.build import network_from_config

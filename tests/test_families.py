@@ -11,10 +11,10 @@ import dartsminus_tf as dm
 from dartsminus_tf.cli import quickstart
 from dartsminus_tf.cli.flags import define_table_flag, search_overrides
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.command import define_run_flags, parse_flags
+from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import dump_config, load_config
+from dartsminus_tf.foundation.runs.command import define_run_flags, parse_flags
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, register_family
 from dartsminus_tf.spaces.family import FEATURES
 from tests.conftest import ROOT

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.config import FlopsConfig, SearchConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.optimizers import SGD, Adam
 from dartsminus_tf.search.flops import flops_penalty
 from dartsminus_tf.search.runner import run_search

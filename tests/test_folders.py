@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from dartsminus_tf.foundation import files, folders
+from dartsminus_tf.foundation.disk import files, folders
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 
 
 def tree(path) -> list[str]:
@@ -128,7 +128,7 @@ WRITER = """
 import hashlib, sys, time
 from pathlib import Path
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.folders import new_folder
+from dartsminus_tf.foundation.disk.folders import new_folder
 me, trials, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 for trial in range(trials):
     (root / f"ready_{trial}_{me}").touch()

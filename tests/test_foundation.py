@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from dartsminus_tf.foundation import command, files, folders, run
+from dartsminus_tf.foundation.config.settings import differences, layered, lookup
+from dartsminus_tf.foundation.disk import files, folders
+from dartsminus_tf.foundation.disk.lock import RunLock
 from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, require
-from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.run import RunDirectory, RunKind
-from dartsminus_tf.foundation.settings import differences, layered, lookup
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs import command
+from dartsminus_tf.foundation.runs import directory as run
+from dartsminus_tf.foundation.runs.directory import RunDirectory, RunKind
+from dartsminus_tf.foundation.runs.status import StatusFile
 
 CONFIG = {"runtime": {"seed": 3, "verbose": 0}, "rate": 0.1}
 
@@ -227,7 +229,7 @@ def test_one_holder_at_a_time(tmp_path):
 
 
 def test_a_lock_goes_with_its_process(tmp_path):
-    code = "from dartsminus_tf.foundation.lock import RunLock; lock = RunLock(Path(sys.argv[1])); lock.acquire()"
+    code = "from dartsminus_tf.foundation.disk.lock import RunLock; lock = RunLock(Path(sys.argv[1])); lock.acquire()"
     lock = RunLock(tmp_path)
     with running(code, tmp_path) as process:
         assert not lock.is_free()
@@ -434,7 +436,7 @@ def test_other_work_in_the_same_place_is_no_continuation(tmp_path, capsys):
 
 
 LOSES = (
-    "from dartsminus_tf.foundation.status import StatusFile; status = StatusFile(Path(sys.argv[1])); status.begin(); "
+    "from dartsminus_tf.foundation.runs.status import StatusFile; status = StatusFile(Path(sys.argv[1])); status.begin(); "
     "status.note('epoch 1, step 7')"
 )
 
@@ -607,7 +609,7 @@ def test_the_command_to_go_on_with(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/venv/bin/dartsminus-search", "--x"])
     assert command.this_command() == "/venv/bin/dartsminus-search --x"
     monkeypatch.undo()
-    process = python("from dartsminus_tf.foundation.command import this_command; print(this_command())", "--a=b c")
+    process = python("from dartsminus_tf.foundation.runs.command import this_command; print(this_command())", "--a=b c")
     assert process.communicate()[0] == shlex.join(process.args) + "\n"
 
 
@@ -634,7 +636,7 @@ time.sleep(60)
 def started(place, *, kill):
     """A parent whose child is at work is sent a signal; returns the parent's exit code and what the child did then."""
     command = f"[sys.executable, '-c', {CHILD!r}, {str(place)!r}]"
-    code = f"from dartsminus_tf.foundation.children import run_child; import sys; print(run_child({command}))"
+    code = f"from dartsminus_tf.foundation.runs.children import run_child; import sys; print(run_child({command}))"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     wait_for(lambda: place.exists() and place.read_text() == "at work")
     parent.send_signal(kill)

@@ -20,9 +20,9 @@ from PIL import Image
 
 import dartsminus_tf as dm
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.config.settings import read_settings
+from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.settings import read_settings
-from dartsminus_tf.foundation.typed import dump_config, load_config
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.nasbench201.truth import ARCHITECTURE, COLUMNS, load_table

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.config.typed import load_config
 from tests.conftest import TINY_SEARCH
 
 SMALL = ["runtime.deterministic=true", "runtime.save_minutes=0.005", "runtime.verbose=0", "data.train_limit=256"]

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from dartsminus_tf.foundation import files, folders
+from dartsminus_tf.foundation.disk import files, folders
 
 HOST = re.sub(r"[^-\w]", "_", platform.node())
 
 HOLDER = """
 import sys, time
-from dartsminus_tf.foundation.folders import new_folder
+from dartsminus_tf.foundation.disk.folders import new_folder
 with new_folder(sys.argv[1]) as folder:
     (folder / "half").touch()
     print(folder, flush=True)

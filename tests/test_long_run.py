@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.records import Records

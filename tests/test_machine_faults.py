@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dartsminus_tf.foundation.command import run_command
 from dartsminus_tf.foundation.errors import NO_MEMORY, first_reason, machine_fault, write_fault
+from dartsminus_tf.foundation.runs.command import run_command
 
 PLACE, FAILED = "cannot read or write", "TensorFlow failed. Received:"
 COMMANDS = ["search", "train", "export", "analyze", "quickstart"]

@@ -12,8 +12,8 @@ from dartsminus_tf.config import SearchConfig, TrainConfig, dump_config
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.export.portable import FILES, RUNNERS, export_portable
 from dartsminus_tf.export.saved_model import IMAGENET, build_manifest
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.pretrained.table import known_presets
 from dartsminus_tf.search.runner import build_search

@@ -9,10 +9,10 @@ from PIL import Image
 
 from dartsminus_tf.config import DataConfig, SearchConfig, TrainConfig
 from dartsminus_tf.data.sources import load_source
-from dartsminus_tf.foundation.content import described, require_same_content
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.content import described, require_same_content
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.search.runner import run_search
 from tests.conftest import TINY_SEARCH
 

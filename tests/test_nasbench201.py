@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.runner import run_search, summary
 from dartsminus_tf.search.truth import true_result
 from dartsminus_tf.spaces.nasbench201.genotype import EDGES, PRIMITIVES, BenchmarkGenotype, every_genotype

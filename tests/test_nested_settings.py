@@ -5,10 +5,10 @@ import re
 import pytest
 
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.config.settings import lookup, read_mapping, read_settings
+from dartsminus_tf.foundation.config.typed import ModelKeys, load_config
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml, parse_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.settings import lookup, read_mapping, read_settings
-from dartsminus_tf.foundation.typed import ModelKeys, load_config
-from dartsminus_tf.foundation.yaml_text import dump_yaml, parse_yaml
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 WORK = """
 import pathlib, sys
-from dartsminus_tf.foundation.command import run_command
+from dartsminus_tf.foundation.runs.command import run_command
 
 def main(values):
     print("begun \\u732b", flush=True)
@@ -97,7 +97,7 @@ def test_exit_codes_stay(redirection, environment, tmp_path):
 
 FAULT = """
 import sys
-from dartsminus_tf.foundation.command import run_command
+from dartsminus_tf.foundation.runs.command import run_command
 sys.exit(run_command(lambda values: 1 / 0, lambda values: None, ["tool"]))
 """
 
@@ -116,7 +116,7 @@ def test_files_never_get_the_number_of_a_closed_stream(tmp_path):
 
 
 def test_streams_are_the_callers_again(capsys):
-    from dartsminus_tf.foundation.command import run_command
+    from dartsminus_tf.foundation.runs.command import run_command
 
     before = sys.stdout, sys.stderr
     assert run_command(lambda values: print("a"), lambda values: None, ["tool"]) == 0

@@ -7,11 +7,11 @@ import pytest
 
 from dartsminus_tf.cli import analyze, export, quickstart, search, train
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.foundation.command import parse_flags
+from dartsminus_tf.foundation.config.paths import expanded
+from dartsminus_tf.foundation.config.settings import read_settings
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import expanded
-from dartsminus_tf.foundation.settings import read_settings
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.command import parse_flags
 from dartsminus_tf.spaces.find import find_genotype
 from detection.cli import detect, prepare_coco
 from detection.run.directory import PATHS, PathKeys, with_absolute_paths

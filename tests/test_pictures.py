@@ -1,4 +1,4 @@
-"""Every picture file is opened by `foundation.pictures`: right values for each kind, one reason for each bad file."""
+"""Every picture file is opened by `foundation.pictures.reading`: right values for each kind, one reason for each bad file."""
 
 import os
 import re
@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from dartsminus_tf.foundation import pictures
-from dartsminus_tf.foundation.pictures import PictureError
+from dartsminus_tf.foundation.pictures.reading import PictureError
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from tests.conftest import ROOT
 from tests.odd_pictures import BAD, EPS, LOSSLESS, SHOWN, encoded, save_turned, stored
 
@@ -248,4 +248,4 @@ def test_pictures_are_opened_nowhere_else():
     opening = re.compile(r"Image\.open\((?!.*formats=\(\"PNG\",\))|load_img\(|imread\(|image_dataset_from_directory")
     files = [file for package in ("dartsminus_tf", "detection") for file in sorted((ROOT / package).rglob("*.py"))]
     found = {str(file.relative_to(ROOT)) for file in files if opening.search(file.read_text(encoding="utf-8"))}
-    assert found == {"dartsminus_tf/foundation/pictures.py"}
+    assert found == {"dartsminus_tf/foundation/pictures/reading.py"}

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.mixed.edges import Edge
 from dartsminus_tf.mixed.graph import MixedEdges
 from dartsminus_tf.mixed.operation import NodeSum, Source, Weight

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import dartsminus_tf as dm
 from dartsminus_tf.config import TrainConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.loop.optimizers import RMSprop
 from dartsminus_tf.spaces.find import find_genotype, published_genotype
 from dartsminus_tf.train.runner import load_trained, run_training

@@ -8,7 +8,7 @@ import pytest
 
 from dartsminus_tf.cli.quickstart import Quickstart
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.results import RESULT, DetectResult, stored_result, write_result
+from dartsminus_tf.foundation.runs.results import RESULT, DetectResult, stored_result, write_result
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.spaces.find import find_genotype, published_genotype
 from dartsminus_tf.train.finished import finished_training

@@ -4,9 +4,9 @@ import pytest
 
 from dartsminus_tf.cli import quickstart, search, train
 from dartsminus_tf.config import SearchConfig, TrainConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory, RunKind
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory, RunKind
 from tests.conftest import TINY_SEARCH
 
 NEW_RUN = "its schedules follow its length, so another length is a new run: choose another --model_dir, or the config"

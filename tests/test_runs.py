@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.digests import file_digest
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.train.runner import load_trained, run_training
 from dartsminus_tf.train.weights import WEIGHTS
@@ -65,7 +65,7 @@ def test_two_processes_cannot_share_a_directory(tiny_config, tmp_path):
     path = tmp_path / "run"
     with RunDirectory(path, tiny_config):
         code = (
-            "from pathlib import Path; from dartsminus_tf.foundation.lock import RunLock; "
+            "from pathlib import Path; from dartsminus_tf.foundation.disk.lock import RunLock; "
             f"RunLock(Path('{path}')).acquire()"
         )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

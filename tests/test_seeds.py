@@ -8,9 +8,9 @@ import pytest
 
 from dartsminus_tf.cli.search import parse_seeds
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.tables import markdown
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import markdown
-from dartsminus_tf.foundation.typed import load_config
 from dartsminus_tf.search.seeds import run_seeds, seed_rows
 from dartsminus_tf.spaces.genotype import Genotype
 from tests.conftest import ROOT, TINY_SEARCH

@@ -17,11 +17,11 @@ from dartsminus_tf.analysis import modes
 from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli import quickstart
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.entries import load_entry
+from dartsminus_tf.foundation.config.entries import load_entry
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.status import StatusFile
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.seeds import run_seeds
 from dartsminus_tf.spaces.find import find_genotype
@@ -266,7 +266,7 @@ def test_what_a_quickstart_says(tmp_path, monkeypatch, capsys):
     genotype = find_genotype("cifar10_s0_best").genotype.to_dict()
     results = results_of_stages(genotype)
     faults = {
-        "train": "from dartsminus_tf.foundation.status import StatusFile\n"
+        "train": "from dartsminus_tf.foundation.runs.status import StatusFile\n"
         "with StatusFile(path) as s: (path / 'x').touch(); s.note('step 3'); raise SystemExit(2)"
     }
 

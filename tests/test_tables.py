@@ -5,8 +5,8 @@ import io
 
 import pytest
 
+from dartsminus_tf.foundation.disk.tables import MetricsTable, csv_text, whole_rows
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import MetricsTable, csv_text, whole_rows
 
 
 def test_a_row_replaces_its_like_and_what_comes_later(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.results import RESULT
+from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.train.finished import finished_training
 from dartsminus_tf.train.runner import load_trained
 from dartsminus_tf.train.weights import WEIGHTS, write_weights

@@ -10,9 +10,9 @@ from dartsminus_tf.analysis import skip_advantage
 from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.search.runner import build_search
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.train import runner

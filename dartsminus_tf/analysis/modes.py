@@ -12,11 +12,11 @@ from dartsminus_tf.analysis.settings import (
     SkipAdvantageSettings,
 )
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.foundation.entries import load_entry
+from dartsminus_tf.foundation.config.entries import load_entry
+from dartsminus_tf.foundation.config.typed import Strict, load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunKind
-from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.typed import Strict, load_config
+from dartsminus_tf.foundation.runs.directory import RunKind
+from dartsminus_tf.foundation.runs.status import StatusFile
 
 
 class Mode(NamedTuple):

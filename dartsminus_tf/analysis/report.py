@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dartsminus_tf.analysis.sections import Content, Item, figure, read_section
-from dartsminus_tf.foundation.files import is_leftover, write_atomically, write_json
+from dartsminus_tf.foundation.disk.files import is_leftover, write_atomically, write_json
+from dartsminus_tf.foundation.disk.tables import Row, cell_text
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.tables import Row, cell_text
 
 ORDER = ("skip_advantage", "methods", "compare", "beta_ablation", "alpha", "cell", "hessian", "landscape")
 

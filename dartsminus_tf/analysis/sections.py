@@ -15,8 +15,8 @@ from typing import Annotated, Self
 from PIL import Image
 from pydantic import Field, ValidationError, model_validator
 
+from dartsminus_tf.foundation.config.typed import Strict
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import Strict
 
 LARGEST_SECTION, LARGEST_FIGURE = 50 * 2**20, 20 * 2**20  # bytes
 MOST_PIXELS = 10**8

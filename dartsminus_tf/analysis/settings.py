@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dartsminus_tf.config import DataConfig, RuntimeConfig
-from dartsminus_tf.foundation.typed import Positive, Strict
+from dartsminus_tf.foundation.config.typed import Positive, Strict
 
 
 class AnalysisSettings(Strict):

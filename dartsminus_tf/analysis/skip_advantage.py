@@ -17,9 +17,9 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.settings import Request, SkipAdvantageSettings
 from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
 from dartsminus_tf.data.pipeline import ImageData
+from dartsminus_tf.foundation.disk.tables import Row, write_csv
 from dartsminus_tf.foundation.figures import add_legend
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.tables import Row, write_csv
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
 
 STAGES = 3

@@ -11,8 +11,8 @@ from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.analysis.settings import HessianSettings, Request
 from dartsminus_tf.analysis.style import new_figure, run_color, save
+from dartsminus_tf.foundation.disk.tables import write_csv
 from dartsminus_tf.foundation.figures import add_legend
-from dartsminus_tf.foundation.tables import write_csv
 from dartsminus_tf.loop.reporting import progress_bar
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.history import SearchHistory, find_histories

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dartsminus_tf.foundation import figures
-from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.disk.files import write_atomically
 
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 OPERATION_COLORS = {

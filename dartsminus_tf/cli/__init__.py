@@ -2,8 +2,8 @@
 
 import sys
 
-from dartsminus_tf.foundation.command import refuse
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.command import refuse
 
 try:
     import dartsminus_tf.spaces  # noqa: F401

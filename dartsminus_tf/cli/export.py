@@ -6,11 +6,11 @@ from pathlib import Path
 from absl import flags
 
 from dartsminus_tf.export.formats import read_formats
-from dartsminus_tf.foundation.command import run_command
-from dartsminus_tf.foundation.folders import require_place
+from dartsminus_tf.foundation.config.paths import define_path
+from dartsminus_tf.foundation.disk.folders import require_place
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.foundation.paths import define_path
-from dartsminus_tf.foundation.signals import all_or_nothing
+from dartsminus_tf.foundation.runs.command import run_command
+from dartsminus_tf.foundation.runs.signals import all_or_nothing
 from dartsminus_tf.runtime import configure
 from dartsminus_tf.train.finished import finished_training
 

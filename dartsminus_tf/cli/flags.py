@@ -1,4 +1,4 @@
-"""What the command lines of searches and trainings share beside `foundation.command`."""
+"""What the command lines of searches and trainings share beside `foundation.runs.command`."""
 
 import json
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from dartsminus_tf.config import RuntimeConfig
+from dartsminus_tf.foundation.config.paths import define_path
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.runtime import configure
 from dartsminus_tf.spaces.families import FAMILIES
 

@@ -15,16 +15,16 @@ from absl import flags
 from pydantic import Field
 
 from dartsminus_tf.config import SearchConfig, TrainConfig
-from dartsminus_tf.foundation.children import run_child
-from dartsminus_tf.foundation.command import define_run_flags, run_command
+from dartsminus_tf.foundation.config.paths import PathText
+from dartsminus_tf.foundation.config.typed import Strict, dump_config, load_config
+from dartsminus_tf.foundation.disk.files import write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import require_place
 from dartsminus_tf.foundation.errors import Stopped, UsageError
-from dartsminus_tf.foundation.files import write_atomically, write_json
-from dartsminus_tf.foundation.folders import require_place
-from dartsminus_tf.foundation.paths import PathText
-from dartsminus_tf.foundation.results import DetectResult, SearchResult, TrainResult, finished_result, stored_json
-from dartsminus_tf.foundation.run import RunDirectory, RunKind
-from dartsminus_tf.foundation.status import Status, StatusFile
-from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
+from dartsminus_tf.foundation.runs.children import run_child
+from dartsminus_tf.foundation.runs.command import define_run_flags, run_command
+from dartsminus_tf.foundation.runs.directory import RunDirectory, RunKind
+from dartsminus_tf.foundation.runs.results import DetectResult, SearchResult, TrainResult, finished_result, stored_json
+from dartsminus_tf.foundation.runs.status import Status, StatusFile
 from dartsminus_tf.spaces.genotype import Genotype
 
 PATIENCE = 60.0  # seconds

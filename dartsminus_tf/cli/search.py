@@ -6,9 +6,9 @@ from absl import flags
 
 from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
 from dartsminus_tf.config import SearchConfig
-from dartsminus_tf.foundation.command import define_run_flags, run_command
-from dartsminus_tf.foundation.tables import markdown
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.tables import markdown
+from dartsminus_tf.foundation.runs.command import define_run_flags, run_command
 
 
 def define_flags(values: flags.FlagValues) -> None:

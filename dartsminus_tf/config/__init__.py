@@ -16,7 +16,7 @@ from dartsminus_tf.config.search import (
     StageConfig,
 )
 from dartsminus_tf.config.train import TrainConfig
-from dartsminus_tf.foundation.typed import Strict, dump_config, load_config
+from dartsminus_tf.foundation.config.typed import Strict, dump_config, load_config
 
 __all__ = [
     "AdamConfig",

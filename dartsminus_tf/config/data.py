@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dartsminus_tf.foundation.paths import PathText
-from dartsminus_tf.foundation.typed import OpenFraction, Positive, Rate, Strict
+from dartsminus_tf.foundation.config.paths import PathText
+from dartsminus_tf.foundation.config.typed import OpenFraction, Positive, Rate, Strict
 
 
 class AugmentConfig(Strict):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, create_model, model_validator
 
-from dartsminus_tf.foundation.paths import PathText
-from dartsminus_tf.foundation.typed import Fraction, Positive, Rate, Strict
+from dartsminus_tf.foundation.config.paths import PathText
+from dartsminus_tf.foundation.config.typed import Fraction, Positive, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES
 
 _OLD_NAMES = [family.aliases["accuracy_table"] for family in FAMILIES.values() if "accuracy_table" in family.aliases]

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dartsminus_tf.config.data import DataConfig
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
-from dartsminus_tf.foundation.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
+from dartsminus_tf.foundation.config.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, get_space
 
 

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 
 from dartsminus_tf.config.data import AugmentConfig, DataConfig
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
-from dartsminus_tf.foundation.paths import absolute
-from dartsminus_tf.foundation.typed import Fraction, Positive, Precision, Rate
+from dartsminus_tf.foundation.config.paths import absolute
+from dartsminus_tf.foundation.config.typed import Fraction, Positive, Precision, Rate
 from dartsminus_tf.spaces.find import published
 
 

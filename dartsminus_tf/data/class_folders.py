@@ -16,8 +16,8 @@ from sklearn.model_selection import train_test_split
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.picture_names import by_ending, ending, is_hidden, is_picture_name
-from dartsminus_tf.foundation.pictures import PictureError
+from dartsminus_tf.foundation.pictures.names import by_ending, ending, is_hidden, is_picture_name
+from dartsminus_tf.foundation.pictures.reading import PictureError
 
 _SPLITS = {
     "train": re.compile(r"(train|training|trn)(set|split|data|images)?(\d|\d{4})?"),

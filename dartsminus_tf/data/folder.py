@@ -14,10 +14,10 @@ from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data import class_folders
 from dartsminus_tf.data.source import Source, Split
 from dartsminus_tf.data.usable import Picture, usable
-from dartsminus_tf.foundation.content import described
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.pictures import PictureError, as_bitmap, name_left_out
+from dartsminus_tf.foundation.pictures.reading import PictureError, as_bitmap, name_left_out
+from dartsminus_tf.foundation.runs.content import described
 
 
 def folder_source(config: DataConfig) -> Source:

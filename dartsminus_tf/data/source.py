@@ -49,7 +49,7 @@ class Source:
     """A data set: `train` is split further by the caller; `test` is never trained on.
 
     `left_out` says what is wrong with each file that is not among them; `content` what the splits hold, wherever they
-    lie (see `foundation.content`): a run that is taken up again must find the same.
+    lie (see `foundation.runs.content`): a run that is taken up again must find the same.
     """
 
     name: str

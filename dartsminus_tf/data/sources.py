@@ -7,7 +7,7 @@ DARTSMINUS_PLUGINS names (docs/extending.md).
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dartsminus_tf.foundation.entries import load_entry
+from dartsminus_tf.foundation.config.entries import load_entry
 from dartsminus_tf.foundation.errors import UsageError
 
 if TYPE_CHECKING:  # a plugin that registers both a family and a source comes before the configs

@@ -4,8 +4,8 @@ import tensorflow_datasets as tfds
 
 from dartsminus_tf.config import DataConfig
 from dartsminus_tf.data.source import Source, Split
-from dartsminus_tf.foundation.content import described
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.content import described
 
 TEST_SPLITS = ("test", "validation")
 

@@ -1,7 +1,7 @@
 """Which files of class folders can be used: each is decoded once before the first step; no epoch meets a bad one.
 
 TensorFlow decodes JPEGs and PNGs that need no turn, as it always did; what it cannot show as it is meant to be seen
-(turned by EXIF data, other formats) is read by `foundation.pictures`.
+(turned by EXIF data, other formats) is read by `foundation.pictures.reading`.
 """
 
 import concurrent.futures
@@ -13,10 +13,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from dartsminus_tf.data.source import decode
-from dartsminus_tf.foundation import pictures
-from dartsminus_tf.foundation.pictures import LEFT_OUT, PictureError
+from dartsminus_tf.foundation.pictures.reading import LEFT_OUT, PictureError
+from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from dartsminus_tf.foundation.progress import ProgressLine
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 
 _CHUNK = 4096  # files that are looked at together
 _MANY = 20_000  # files from which on progress is printed

@@ -1,7 +1,7 @@
 """The model card of an exported backbone: what its manifest says, for people, with the limits of its use."""
 
-from dartsminus_tf.foundation.files import json_text
-from dartsminus_tf.foundation.tables import markdown
+from dartsminus_tf.foundation.disk.files import json_text
+from dartsminus_tf.foundation.disk.tables import markdown
 
 LICENCES = {
     "cifar10": "CIFAR-10 (Krizhevsky, 2009): no licence stated by its authors; cite their technical report.",

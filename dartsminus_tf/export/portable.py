@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.export.formats import FILES, missing_package, read_formats
+from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 TOLERANCE = 1e-3

@@ -23,11 +23,11 @@ from dartsminus_tf.export.formats import FILES
 from dartsminus_tf.export.latency import median_milliseconds, processor
 from dartsminus_tf.export.parity import require_parity
 from dartsminus_tf.export.portable import RUNNERS, check_formats, export_portable
-from dartsminus_tf.foundation.digests import folder_digests, sealed
+from dartsminus_tf.foundation.disk.digests import folder_digests, sealed
+from dartsminus_tf.foundation.disk.files import write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import new_folder
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically, write_json
-from dartsminus_tf.foundation.folders import new_folder
-from dartsminus_tf.foundation.run import versions
+from dartsminus_tf.foundation.runs.directory import versions
 from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
+from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.loop.state import (
     BrokenState,

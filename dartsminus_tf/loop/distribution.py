@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.foundation.cluster import VARIABLE, is_first, read_cluster
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.cluster import VARIABLE, is_first, read_cluster
 
 WORKER_ERRORS = (
     tf.errors.UnavailableError,

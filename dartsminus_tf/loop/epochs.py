@@ -16,7 +16,7 @@ import tensorflow as tf
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.foundation.signals import StopRequest
+from dartsminus_tf.foundation.runs.signals import StopRequest
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.faults import MOST_STEPS_BACK, check_finite, data_faults, not_finite

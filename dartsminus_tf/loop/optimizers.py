@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.config import WeightsConfig
-from dartsminus_tf.foundation.typed import Precision
+from dartsminus_tf.foundation.config.typed import Precision
 from dartsminus_tf.loop.precision import needs_loss_scale
 
 FIRST_LOSS_SCALE, STEPS_TO_GROW = 2.0**15, 2000

@@ -6,8 +6,8 @@ whatever befell them, a result holds the numbers that were measured.
 
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.tables import MetricsTable, Row, whole_rows
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import MetricsTable, Row, whole_rows
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.state import State, Tables
 

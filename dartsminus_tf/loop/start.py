@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import keras
 
-from dartsminus_tf.foundation.content import require_same_content
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.content import require_same_content
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work

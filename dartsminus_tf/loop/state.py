@@ -18,8 +18,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from dartsminus_tf.foundation.disk.tables import Row
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import Row
 
 _NAME = re.compile(r"epoch_(\d+)_step_(\d+)\.([0-9a-f]{16})\.npz")
 Tables = Mapping[str, Sequence[Row]]

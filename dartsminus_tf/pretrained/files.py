@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dartsminus_tf.foundation.config.paths import expanded
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import expanded
 from dartsminus_tf.pretrained.pickles import Refused
 from dartsminus_tf.pretrained.pth import ZIP, read_pth
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dartsminus_tf.foundation.config.paths import expanded
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import expanded
 from dartsminus_tf.pretrained.files import EXTRA, content_of, is_keras, read_tensors
 from dartsminus_tf.pretrained.keras_files import keras_tensors, numbers_in
 from dartsminus_tf.pretrained.table import known_presets

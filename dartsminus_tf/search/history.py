@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.results import SearchResult, stored_json, stored_result
-from dartsminus_tf.foundation.status import Status, StatusFile
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.results import SearchResult, stored_json, stored_result
+from dartsminus_tf.foundation.runs.status import Status, StatusFile
 from dartsminus_tf.loop.records import read_rows
 from dartsminus_tf.loop.reporting import METRICS
 from dartsminus_tf.search.recording import GENOTYPES, SPACE, alpha_file

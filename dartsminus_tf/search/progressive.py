@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from dartsminus_tf.config import ProgressiveConfig, SearchConfig, StageConfig
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.search.history import load_alphas
 from dartsminus_tf.spaces.families import family_of, get_space
 from dartsminus_tf.spaces.genotype import Genotype

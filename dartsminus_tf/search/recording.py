@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.foundation.files import write_atomically
+from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.loop.records import Records
 from dartsminus_tf.loop.reporting import TensorBoardScalars
 from dartsminus_tf.spaces.genotype import Genotype

@@ -9,8 +9,8 @@ import tensorflow as tf
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
-from dartsminus_tf.foundation.results import SearchResult
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.results import SearchResult
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam, build_optimizer
 from dartsminus_tf.loop.precision import needs_loss_scale, precision

@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.disk.files import is_leftover, sweep, write_atomically
+from dartsminus_tf.foundation.disk.tables import markdown, write_csv
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import is_leftover, sweep, write_atomically
-from dartsminus_tf.foundation.tables import markdown, write_csv
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.spaces.genotype import Genotype
 

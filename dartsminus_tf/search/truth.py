@@ -5,8 +5,8 @@ from typing import Protocol
 import keras
 
 from dartsminus_tf.config import SearchConfig
+from dartsminus_tf.foundation.disk.tables import markdown
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import markdown
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 

@@ -1,6 +1,6 @@
 """Search spaces: their primitives, genotypes, supernets and derived networks, one folder a family."""
 
-from dartsminus_tf.foundation.entries import import_plugins
+from dartsminus_tf.foundation.config.entries import import_plugins
 from dartsminus_tf.spaces.families import family_of, get_space, register_family
 from dartsminus_tf.spaces.genotype import Genotype
 

@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from dartsminus_tf.foundation.entries import load_entry
+from dartsminus_tf.foundation.config.entries import load_entry
+from dartsminus_tf.foundation.config.typed import Strict
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import Strict
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.space import Space
 

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from dartsminus_tf.foundation.config.paths import expanded
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import expanded
-from dartsminus_tf.foundation.results import RESULT, SearchResult, stored_result
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.results import RESULT, SearchResult, stored_result
+from dartsminus_tf.foundation.runs.status import StatusFile
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.genotype import Genotype
 

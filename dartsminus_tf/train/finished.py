@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dartsminus_tf.config import TrainConfig
-from dartsminus_tf.foundation.digests import require_files
+from dartsminus_tf.foundation.config.typed import load_config
+from dartsminus_tf.foundation.disk.digests import require_files
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.results import RESULT, TrainResult, stored_result
-from dartsminus_tf.foundation.run import RunDirectory, stored_settings
-from dartsminus_tf.foundation.typed import load_config
+from dartsminus_tf.foundation.runs.directory import RunDirectory, stored_settings
+from dartsminus_tf.foundation.runs.results import RESULT, TrainResult, stored_result
 from dartsminus_tf.train.weights import ADVICE, WEIGHTS, require_plain
 
 

@@ -7,8 +7,8 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
 from dartsminus_tf.foundation.errors import UsageError, brief
-from dartsminus_tf.foundation.results import RESULT, TrainResult
-from dartsminus_tf.foundation.run import RunDirectory
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import h5py
 
-from dartsminus_tf.foundation.digests import file_digest
+from dartsminus_tf.foundation.disk.digests import file_digest
+from dartsminus_tf.foundation.disk.files import replacing
 from dartsminus_tf.foundation.errors import UsageError, brief
-from dartsminus_tf.foundation.files import replacing
-from dartsminus_tf.foundation.results import RESULT
+from dartsminus_tf.foundation.runs.results import RESULT
 
 WEIGHTS = "model.weights.h5"
 ADVICE = f"delete {RESULT} and give the command of the training again, which writes both anew from the last state"

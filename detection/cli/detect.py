@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
+from dartsminus_tf.foundation.config.paths import define_path, require_no_pattern
+from dartsminus_tf.foundation.disk.folders import require_folder
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.folders import require_folder
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.foundation.paths import define_path, require_no_pattern
-from dartsminus_tf.foundation.run import RunDirectory
-from dartsminus_tf.foundation.signals import all_or_nothing
+from dartsminus_tf.foundation.runs.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, define_run_flags, run_command
+from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.foundation.runs.signals import all_or_nothing
 from detection.cli.environment import prepare_environment
 from detection.coco.annotations import Labels, read_labels
 from detection.run import directory

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from absl import flags
 
-from dartsminus_tf.foundation.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
+from dartsminus_tf.foundation.config.paths import define_path
 from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.foundation.paths import define_path
 from dartsminus_tf.foundation.progress import ProgressLine
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.command import EXIT_DONE, EXIT_INPUTS_LEFT_OUT, run_command
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.cli.environment import prepare_environment
 
 _MODES = ("coco", "digit_scenes")

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.files import write_json
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
 from detection.coco.load import read_json
 from detection.coco.values import read_name
 

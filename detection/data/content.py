@@ -5,14 +5,14 @@ from pathlib import Path
 
 from official.core import config_definitions as cfg
 
-from dartsminus_tf.foundation.content import described
-from dartsminus_tf.foundation.digests import file_digest
+from dartsminus_tf.foundation.disk.digests import file_digest
+from dartsminus_tf.foundation.runs.content import described
 from detection.coco.annotations import read_labels
 from detection.data.shards import input_files
 
 
 def content_of(params: cfg.ExperimentConfig) -> dict[str, str]:
-    """{"annotations": ..., "train_data": ..., "validation_data": ...}, see `foundation.content`.
+    """{"annotations": ..., "train_data": ..., "validation_data": ...}, see `foundation.runs.content`.
 
     Records are known by their names and sizes, which `check_data` has compared with their manifest; a set of TFDS by
     its name, which bears its version.

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dartsminus_tf.foundation.disk.files import write_json
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.files import write_json
 
 CATEGORIES = [{"id": digit + 1, "name": str(digit), "supercategory": "digit"} for digit in range(10)]
 _INK = 0.25  # alpha above which a pixel belongs to the digit; bounds the box

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.files import sweep, write_json
 from dartsminus_tf.foundation.errors import UsageError, require
-from dartsminus_tf.foundation.files import sweep, write_json
 from dartsminus_tf.foundation.progress import ProgressLine
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.coco import pictures
 from detection.coco.load import load_annotations
 from detection.coco.repair import repair

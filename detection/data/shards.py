@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from dartsminus_tf.foundation.config.paths import absolute
+from dartsminus_tf.foundation.disk.files import replacing, write_json
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import replacing, write_json
-from dartsminus_tf.foundation.paths import absolute
 
 Digest = dict[str, object]  # {"bytes": size, "sha256": hex}
 
@@ -44,7 +44,7 @@ def absolute_patterns(input_path: str | Sequence[str]) -> str | list[str]:
 
 
 def _absolute(pattern: str) -> str:
-    """A folder that is there is kept as it stands, as `foundation.paths` keeps a file."""
+    """A folder that is there is kept as it stands, as `foundation.config.paths` keeps a file."""
     folder, name = os.path.split(pattern)
     if os.path.isdir(folder) and "$" not in name:
         return os.path.join(absolute(folder), name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.data import shards
 from detection.data.stats import stats_path
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from dartsminus_tf.foundation.config.typed import Strict
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.typed import Strict
 from detection.data.shards import shard_name
 
 Count = Annotated[int, Field(ge=0)]

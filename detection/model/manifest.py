@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from dartsminus_tf.foundation import digests
+from dartsminus_tf.foundation.disk import digests
 from dartsminus_tf.foundation.errors import UsageError
 
 FORMAT = "dartsminus_tf.backbone"

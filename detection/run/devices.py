@@ -5,8 +5,8 @@ from official.common import distribute_utils
 from official.core import config_definitions as cfg
 from official.modeling import performance
 
-from dartsminus_tf.foundation.cluster import read_cluster
 from dartsminus_tf.foundation.errors import require
+from dartsminus_tf.foundation.runs.cluster import read_cluster
 
 
 def make_strategy(params: cfg.ExperimentConfig) -> tf.distribute.Strategy:

@@ -5,11 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dartsminus_tf.foundation.config.paths import absolute
+from dartsminus_tf.foundation.config.settings import layered, lookup, nested, read_settings
+from dartsminus_tf.foundation.disk.folders import require_place
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.folders import require_place
-from dartsminus_tf.foundation.paths import absolute
-from dartsminus_tf.foundation.run import RunKind, stored_settings
-from dartsminus_tf.foundation.settings import layered, lookup, nested, read_settings
+from dartsminus_tf.foundation.runs.directory import RunKind, stored_settings
 from detection.data.shards import absolute_patterns
 from detection.model import manifest
 
@@ -46,7 +46,7 @@ class PathKeys:
 
 
 def with_absolute_paths(settings: dict) -> dict:
-    """`settings` with every path from the root on, `~` and `$VAR` replaced, see `foundation.paths`."""
+    """`settings` with every path from the root on, `~` and `$VAR` replaced, see `foundation.config.paths`."""
     for key in PATHS:
         value = lookup(settings, key)
         if value and isinstance(value, str | list | tuple):

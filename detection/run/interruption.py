@@ -9,7 +9,7 @@ import tensorflow as tf
 from official.core import base_trainer
 
 from dartsminus_tf.foundation.errors import Stopped, UsageError
-from dartsminus_tf.foundation.signals import StopRequest
+from dartsminus_tf.foundation.runs.signals import StopRequest
 from detection.run import checkpoints
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")

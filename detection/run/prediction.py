@@ -7,10 +7,10 @@ from pathlib import Path
 
 from official.core import config_definitions as cfg
 
+from dartsminus_tf.foundation.disk.files import replacing, write_json
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import replacing, write_json
-from dartsminus_tf.foundation.picture_names import by_ending
-from dartsminus_tf.foundation.pictures import PictureError, name_left_out
+from dartsminus_tf.foundation.pictures.names import by_ending
+from dartsminus_tf.foundation.pictures.reading import PictureError, name_left_out
 from dartsminus_tf.foundation.progress import ProgressLine
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes

@@ -10,9 +10,9 @@ import tensorflow as tf
 from official.core import config_definitions as cfg
 from PIL import Image
 
+from dartsminus_tf.foundation.disk.tables import MetricsTable, whole_rows
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.tables import MetricsTable, whole_rows
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels
 from detection.model import task as task_lib

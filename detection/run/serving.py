@@ -9,11 +9,11 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.vision.ops import preprocess_ops
 
-from dartsminus_tf.foundation import digests
+from dartsminus_tf.foundation.disk import digests
+from dartsminus_tf.foundation.disk.files import write_json
+from dartsminus_tf.foundation.disk.folders import new_folder
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
-from dartsminus_tf.foundation.folders import new_folder
-from dartsminus_tf.foundation.run import versions
+from dartsminus_tf.foundation.runs.directory import versions
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.run import checkpoints

@@ -13,12 +13,12 @@ import tf_keras
 from official.core import config_definitions as cfg
 from official.core import train_lib
 
-from dartsminus_tf.foundation.content import require_same_content
+from dartsminus_tf.foundation.disk.lock import RunLock
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.lock import RunLock
-from dartsminus_tf.foundation.results import write_result
-from dartsminus_tf.foundation.run import RunDirectory, versions
-from dartsminus_tf.foundation.signals import StopRequest
+from dartsminus_tf.foundation.runs.content import require_same_content
+from dartsminus_tf.foundation.runs.directory import RunDirectory, versions
+from dartsminus_tf.foundation.runs.results import write_result
+from dartsminus_tf.foundation.runs.signals import StopRequest
 from detection.coco.annotations import Labels, write_where_missing
 from detection.data.content import content_of
 from detection.model.build import build_parts

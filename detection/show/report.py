@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from official.core import config_definitions as cfg
 from PIL import Image
 
+from dartsminus_tf.foundation.disk.files import replacing, write_atomically, write_json
+from dartsminus_tf.foundation.disk.tables import markdown, write_csv
 from dartsminus_tf.foundation.figures import add_legend, new_figure, png
-from dartsminus_tf.foundation.files import replacing, write_atomically, write_json
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.tables import markdown, write_csv
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes

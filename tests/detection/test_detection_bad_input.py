@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.pictures import PictureError
+from dartsminus_tf.foundation.pictures.reading import PictureError
 from detection.coco import metrics as coco_metrics
 from detection.coco.annotations import Labels, read_labels
 from detection.data import checks, examples, samples

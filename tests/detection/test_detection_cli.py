@@ -14,8 +14,8 @@ import yaml
 from PIL import Image
 from tiny_config import tiny_config
 
-from dartsminus_tf.foundation.digests import folder_digests
-from dartsminus_tf.foundation.settings import lookup, read_settings
+from dartsminus_tf.foundation.config.settings import lookup, read_settings
+from dartsminus_tf.foundation.disk.digests import folder_digests
 from detection.cli import detect, prepare_coco
 from detection.model import experiment
 

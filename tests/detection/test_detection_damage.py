@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from fixture_backbone import TinyBackbone, save_backbone
 
-from dartsminus_tf.foundation.digests import folder_digests, sealed
+from dartsminus_tf.foundation.disk.digests import folder_digests, sealed
 from dartsminus_tf.foundation.errors import UsageError
 from detection.cli import detect
 from detection.model import backbone as backbone_lib

@@ -12,8 +12,8 @@ import tensorflow as tf
 import yaml
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.disk.lock import RunLock
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.lock import RunLock
 from detection.run import interruption
 from tests.detection.conftest import REPOSITORY
 

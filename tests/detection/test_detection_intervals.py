@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from dartsminus_tf.foundation.disk.tables import MetricsTable
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.tables import MetricsTable
 from detection.run.reporter import Reporter
 from detection.run.training import train_and_evaluate
 

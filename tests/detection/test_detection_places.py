@@ -9,10 +9,10 @@ import tensorflow as tf
 from official.core import config_definitions as cfg
 from tiny_config import tiny_config
 
+from dartsminus_tf.foundation.config.paths import PATTERN_MARKS, absolute
+from dartsminus_tf.foundation.config.settings import lookup
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.paths import PATTERN_MARKS, absolute
-from dartsminus_tf.foundation.settings import lookup
-from dartsminus_tf.foundation.yaml_text import dump_yaml
 from detection.cli import detect
 from detection.coco.annotations import read_labels
 from detection.data import samples, shards

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dartsminus_tf.foundation.config.settings import read_settings
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.settings import read_settings
 from detection.run.directory import DETECTOR
 
 

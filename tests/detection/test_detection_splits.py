@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.data import checks
 from detection.data.stats import read_stats
 from tests.detection.prepared import half_prepared, params_of

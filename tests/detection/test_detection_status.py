@@ -14,7 +14,7 @@ import yaml
 from tiny_config import tiny_config
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.status import StatusFile
+from dartsminus_tf.foundation.runs.status import StatusFile
 from detection.cli import detect, prepare_coco
 from detection.coco.repair import repair
 from detection.data import records

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from official.core import task_factory
 
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.yaml_text import dump_yaml
 from detection.cli import detect
 from detection.coco import metrics as coco_metrics
 from detection.data import checks, samples, tfds_coco

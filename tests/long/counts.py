@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dartsminus_tf.foundation.tables import markdown
+from dartsminus_tf.foundation.disk.tables import markdown
 
 GOOD, BAD = ("refused", "mended"), ("lost", "silent", "traceback")
 

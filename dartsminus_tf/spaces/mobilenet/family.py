@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dartsminus_tf.foundation.typed import Fraction, Strict
+from dartsminus_tf.foundation.config.typed import Fraction, Strict
 from dartsminus_tf.spaces.family import Family
 from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
 from dartsminus_tf.spaces.mobilenet.plan import DEEPEST, HEAD, PYTORCH, SEPARABLE, STEM, WIDEST

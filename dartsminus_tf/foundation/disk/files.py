@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dartsminus_tf.foundation.disk.lock import is_marked
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.lock import is_marked
 
 _TEMPORARY = re.compile(r"\.(\d+)(?:@([\w-]*))?\.tmp\..+|\..+\.(\d+)\.tmp", re.DOTALL)  # the latter of older versions
 _HOST = re.sub(r"[^\w-]", "_", platform.node())

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dartsminus_tf.foundation.config.overrides import Keys, parse_overrides
+from dartsminus_tf.foundation.config.yaml_text import parse_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.overrides import Keys, parse_overrides
-from dartsminus_tf.foundation.yaml_text import parse_yaml
 
 
 def read_settings(files: Iterable[str | Path], overrides: Iterable[str], keys: Keys | None = None) -> dict:

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_atomically
 from dartsminus_tf.foundation.output import shown
 
 Row = dict[str, object]

@@ -18,13 +18,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import sweep, write_atomically, write_json
-from dartsminus_tf.foundation.folders import require_place
-from dartsminus_tf.foundation.results import Result, stored_json, stored_result, write_result
-from dartsminus_tf.foundation.settings import differences, lookup, read_mapping
-from dartsminus_tf.foundation.status import StatusFile
-from dartsminus_tf.foundation.typed import Strict
-from dartsminus_tf.foundation.yaml_text import dump_yaml
+from dartsminus_tf.foundation.disk.files import sweep, write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import require_place
+from dartsminus_tf.foundation.runs.results import Result, stored_json, stored_result, write_result
+from dartsminus_tf.foundation.config.settings import differences, lookup, read_mapping
+from dartsminus_tf.foundation.runs.status import StatusFile
+from dartsminus_tf.foundation.config.typed import Strict
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 
 
 @dataclass(frozen=True)

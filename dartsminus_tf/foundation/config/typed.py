@@ -11,9 +11,9 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from dartsminus_tf.foundation.config.settings import read_settings
+from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.settings import read_settings
-from dartsminus_tf.foundation.yaml_text import dump_yaml
 
 Positive = Annotated[int, Field(gt=0, le=10**7)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.files import sweep, temporary_of, to_disk, writing
+from dartsminus_tf.foundation.disk.lock import mark
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import sweep, temporary_of, to_disk, writing
-from dartsminus_tf.foundation.lock import mark
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
-from dartsminus_tf.foundation.results import stored_json
+from dartsminus_tf.foundation.disk.files import write_json
+from dartsminus_tf.foundation.runs.results import stored_json
 
 CONTENT = "data.json"
 _HEX = 16

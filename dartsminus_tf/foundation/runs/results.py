@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dartsminus_tf.foundation import digests
+from dartsminus_tf.foundation.disk import digests
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.files import write_json
+from dartsminus_tf.foundation.disk.files import write_json
 
 RESULT = "result.json"
 ADVICE = "delete it and give the command that made the run again, which writes it anew from the last state"

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from dartsminus_tf.foundation.config.yaml_text import parse_yaml
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.yaml_text import parse_yaml
 
 MOST_LEVELS = 20
 _NEXT_KEY = re.compile(r"\s*([\w.]+)\s*=")

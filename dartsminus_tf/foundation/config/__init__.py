@@ -1,0 +1,1 @@
+"""What a person gives: YAML, overrides, paths, typed configs, entries."""

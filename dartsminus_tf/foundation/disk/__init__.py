@@ -1,0 +1,1 @@
+"""Files, folders, tables, digests and locks: whole or not at all."""

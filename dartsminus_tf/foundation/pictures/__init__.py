@@ -1,0 +1,1 @@
+"""Every picture file: names, and the one function that opens it."""
