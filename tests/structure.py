@@ -35,6 +35,7 @@ from typing import NamedTuple
 PACKAGES = ("dartsminus_tf", "detection", "safeguards")
 SCOPES = {
     "house": "dartsminus_tf",
+    "foundation": "dartsminus_tf/foundation",
     "detection": "detection",
     "spaces": "dartsminus_tf/spaces",
     "data": "dartsminus_tf/data",

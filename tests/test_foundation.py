@@ -436,8 +436,8 @@ def test_other_work_in_the_same_place_is_no_continuation(tmp_path, capsys):
 
 
 LOSES = (
-    "from dartsminus_tf.foundation.runs.status import StatusFile; status = StatusFile(Path(sys.argv[1])); status.begin(); "
-    "status.note('epoch 1, step 7')"
+    "from dartsminus_tf.foundation.runs.status import StatusFile; status = StatusFile(Path(sys.argv[1])); "
+    "status.begin(); status.note('epoch 1, step 7')"
 )
 
 

@@ -20,9 +20,10 @@ from dartsminus_tf.foundation.errors import UsageError
 GOOD = {"mode": "cell", "title": "Cells", "items": [{"text": "a"}, {"figure": "own.png", "caption": "c"}]}
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """`out` holds a report of one section; beside it and in it is what must not be shown."""
+    tmp_path = tmp_path_factory.mktemp("report")
     out = tmp_path / "out"
     section = Section("cell", "Cells")
     section.figure(save(new_figure(1, 1, 2, 1)[0], out / "own.png"), "c")
@@ -41,10 +42,19 @@ def folder(tmp_path):
     with open(out / "huge.png", "wb") as file:
         file.truncate(LARGEST_FIGURE + 1)
     (out / "bomb.png").write_bytes(bomb())
-    with socket.socket(socket.AF_UNIX) as place:
-        os.chdir(out)
+    with socket.socket(socket.AF_UNIX) as place, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)  # its path may be too long for a socket's
         place.bind("socket.png")
     return out
+
+
+@pytest.fixture
+def folder(made):
+    yield made
+    for path in (made / "sections").iterdir():
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    (made / "sections" / "cell.json").write_text(json.dumps(GOOD))
+    write_report(made)
 
 
 def bomb():
@@ -122,7 +132,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("name", RAW, ids=[name[:30].replace("\x00", "0") for name in RAW])
-def test_attacks_are_refused(name, folder, monkeypatch):
+def test_attacks_are_refused(name, folder):
     before = (folder / "report.html").read_bytes()
     (folder / "sections" / "cell.json").write_bytes(RAW[name])
     with pytest.raises(

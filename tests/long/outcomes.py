@@ -68,8 +68,16 @@ def of_export(folder: Path) -> dict:
     """The variables bit for bit, and what the manifest says beside digests and times."""
     manifest = mapping(folder / "manifest.json")
     kept = {name: manifest.get(name) for name in ("genotype", "levels", "metrics", "preprocessing", "class_names")}
-    variables = (folder / "variables" / "variables.data-00000-of-00001").read_bytes()
-    return {"variables": digest(variables), "manifest": kept}
+    return {"variables": _variables(folder / "variables" / "variables"), "manifest": kept}
+
+
+def _variables(checkpoint: Path) -> list[str]:
+    """Every variable; they are listed, and their objects described, in another order each time."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(checkpoint))
+    names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return sorted(digest(reader.get_tensor(name).tobytes()) for name in names)
 
 
 def of_preparation(folder: Path) -> dict:
