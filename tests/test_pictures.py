@@ -1,4 +1,4 @@
-"""Every picture file is opened by `foundation.pictures.reading`: right values for each kind, one reason for each bad file."""
+"""Every picture file is opened by `foundation.pictures`: right values for each kind, one reason for each bad file."""
 
 import os
 import re
