@@ -14,7 +14,7 @@ from dartsminus_tf.data import usable as usable_module
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.loop.faults import data_faults
 from dartsminus_tf.search import runner as search_runner

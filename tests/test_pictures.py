@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.pictures.reading import PictureError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from tests.conftest import ROOT
 from tests.odd_pictures import BAD, EPS, LOSSLESS, SHOWN, encoded, save_turned, stored
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from dartsminus_tf.data.source import decode
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.pictures.reading import LEFT_OUT, PictureError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from dartsminus_tf.foundation.progress import ProgressLine
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 

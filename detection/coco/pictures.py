@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.pictures.reading import Look, PictureError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
 
 FAULTS = ("image_malformed", "image_outside_folder", "image_missing", "image_unreadable", "image_too_thin")
 MAX_ASPECT = 50  # thinner pictures have no row left where the network's input is 32 pixels wide

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from dartsminus_tf.foundation.output import shown
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
+from dartsminus_tf.foundation.pictures import reading as pictures
 from detection.coco.pictures import is_upright
 
 _DECODABLE = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}  # what the records hold; anything else is re-encoded as PNG

@@ -11,9 +11,9 @@ from official.core import config_definitions as cfg
 from official.vision.dataloaders import tf_example_decoder
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.pictures.names import ending, is_hidden, is_picture_name
 from dartsminus_tf.foundation.pictures.reading import PictureError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from detection.coco.boxes import Boxes
 from detection.coco.pictures import MAX_ASPECT, is_too_thin
 from detection.data import tfds_coco

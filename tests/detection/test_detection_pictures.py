@@ -12,8 +12,8 @@ from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.pictures import reading as pictures
 from dartsminus_tf.foundation.pictures.reading import PictureError
-from dartsminus_tf.foundation.pictures.reading import reading as pictures
 from detection.coco.annotations import Labels
 from detection.coco.boxes import Boxes
 from detection.coco.pictures import MAX_ASPECT, is_too_thin
