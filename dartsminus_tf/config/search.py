@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dartsminus_tf.config.data import DataConfig
-from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
+from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
 from dartsminus_tf.foundation.config.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
-from dartsminus_tf.spaces.families import SPACES, family_of, get_space
+from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, get_space
 
 
 class BetaConfig(Strict):
@@ -97,7 +97,7 @@ class FlopsConfig(Strict):
     weight: Rate = 1.0
 
 
-class SearchConfig(Strict):
+class SearchConfig(with_sections("search_options")):
     """A search run. Defaults are the paper's for CIFAR-10 (as in the released code), on the embedded digits.
 
     Args:
@@ -116,7 +116,8 @@ class SearchConfig(Strict):
         rematerialize: less memory for more time, with the same numbers; not with skip dropout, nor in S4.
         precision: of activations; the mixed ones keep weights, alpha and statistics in float32.
 
-    What a space's family lacks is refused, see `spaces.family.FEATURES`.
+    What a space's family lacks is refused, see `spaces.family.FEATURES`. Options of one family's supernets alone stand
+    in a section of their own, such as `mobile` (see the records).
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
@@ -148,14 +149,37 @@ class SearchConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _fill_sizes(cls, given: Any) -> Any:
-        """`channels` and `layers` are the space's where they are not given."""
+        """`channels` and `layers` are the space's, or what its section implies, where they are not given."""
         name = given.get("space") if isinstance(given, dict) else None
-        return {**SPACES[name].defaults, **given} if isinstance(name, str) and name in SPACES else given
+        if not isinstance(name, str) or name not in SPACES:
+            return given
+        family = family_of(name)
+        section = given.get(family.section)
+        implied = family.implied(section) if isinstance(section, dict) else {}
+        return {**SPACES[name].defaults, **implied, **given}
 
     @field_validator("space")
     @classmethod
     def _check_space(cls, name: str) -> str:
         return get_space(name).name
+
+    @model_validator(mode="after")
+    def _check_section(self):
+        family = family_of(self.space)
+        for other in FAMILIES.values():
+            if other is not family and other.search_options and getattr(self, other.section) is not None:
+                raise ValueError(f"{other.section} is for searches in another space than {self.space}")
+        for name, size in family.implied(self.space_options).items():
+            if getattr(self, name) != size:
+                raise ValueError(f"{name} must be {size}, as {family.section} implies, or left out")
+        return self
+
+    @property
+    def space_options(self) -> dict[str, Any]:
+        """The options that supernets of the space's family alone have, from their section."""
+        family = family_of(self.space)
+        own = getattr(self, family.section) if family.search_options else None
+        return own.model_dump() if own else {}
 
     @model_validator(mode="after")
     def _check(self):

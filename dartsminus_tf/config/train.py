@@ -3,20 +3,13 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, Field
 
 from dartsminus_tf.config.data import AugmentConfig, DataConfig
-from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
+from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
 from dartsminus_tf.foundation.config.paths import absolute
-from dartsminus_tf.foundation.config.typed import Fraction, Positive, Precision, Rate, Strict
-from dartsminus_tf.spaces.families import FAMILIES
+from dartsminus_tf.foundation.config.typed import Fraction, Positive, Precision, Rate
 from dartsminus_tf.spaces.find import published
-
-_Sections = create_model(
-    "_Sections",
-    __base__=Strict,
-    **{family.section: (family.options | None, None) for family in FAMILIES.values() if family.section},
-)
 
 
 def _absolute_where_a_path(genotype: str | dict) -> str | dict:
@@ -28,7 +21,7 @@ def _absolute_where_a_path(genotype: str | dict) -> str | dict:
     return place if os.path.exists(place) else genotype
 
 
-class TrainConfig(_Sections):
+class TrainConfig(with_sections("options")):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
     Args:

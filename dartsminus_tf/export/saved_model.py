@@ -53,7 +53,8 @@ def export_backbone(
     Args:
         model: a built derived network.
         path: the directory; it appears whole or not at all.
-        preprocessing: {"mean": [r, g, b], "std": [r, g, b]} for pixels divided by 255; ImageNet's by default.
+        preprocessing: {"mean": [r, g, b], "std": [r, g, b]} for pixels divided by 255; by default the network's own
+            where it came from a preset, else ImageNet's.
         metrics: what the network reached, for the manifest.
         class_names: of the classifier.
         source_run: where it was trained.
@@ -74,7 +75,7 @@ def export_backbone(
     with new_folder(path) as folder:
         _archive(model).write_out(str(folder), verbose=False)
         require_parity(model, folder)
-        manifest = build_manifest(model, preprocessing or IMAGENET, metrics or {}, class_names, source_run, space)
+        manifest = build_manifest(model, preprocessing, metrics or {}, class_names, source_run, space)
         manifest |= {"data": data, **_portable(model, folder, formats)}
         manifest = sealed(manifest, MANIFEST, folder_digests(folder))
         write_json(folder / MANIFEST, manifest)
@@ -121,6 +122,7 @@ def _portable(model: DerivedNetwork, folder: Path, formats: list[str]) -> dict:
 
 def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, source_run, space=None) -> dict:
     """What `manifest.json` holds. Before there was a `family`, `space` held it."""
+    preprocessing = preprocessing or model.preprocessing or IMAGENET
     known_size = all(model.image_size)
     return {
         "format": FORMAT,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from dartsminus_tf.ops.norm import MOMENTUM, normalise_batch, normalise_moving, update_moving
+from dartsminus_tf.ops.norm import EPSILON, MOMENTUM, normalise_batch, normalise_moving, update_moving
 
 
 class NormBank(keras.layers.Layer):
@@ -52,8 +52,8 @@ class NormBank(keras.layers.Layer):
 class Norms:
     """One pass through affine-free norms that are kept as rows: moving `means` and `variances` [rows, C]."""
 
-    def __init__(self, means: tf.Tensor, variances: tf.Tensor, training: bool):
-        self._training = training
+    def __init__(self, means: tf.Tensor, variances: tf.Tensor, training: bool, epsilon: float = EPSILON):
+        self._training, self._epsilon = training, epsilon
         self._ones, self._zeros = tf.ones([means.shape[-1]]), tf.zeros([means.shape[-1]])
         self._means, self._variances = tf.unstack(means), tf.unstack(variances)
 
@@ -61,8 +61,8 @@ class Norms:
         """Normalise `x` [N, H, W, C] with norm `row` and multiply by `scale` [C]."""
         scale = self._ones if scale is None else scale
         if not self._training:
-            return normalise_moving(x, scale, self._zeros, self._means[row], self._variances[row])
-        y, self._means[row], self._variances[row] = normalise_batch(x, scale, self._zeros)
+            return normalise_moving(x, scale, self._zeros, self._means[row], self._variances[row], self._epsilon)
+        y, self._means[row], self._variances[row] = normalise_batch(x, scale, self._zeros, self._epsilon)
         return y
 
     def statistics(self) -> list[tf.Tensor]:

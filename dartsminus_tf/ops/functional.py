@@ -1,7 +1,7 @@
 """The operations' arithmetic as pure functions of tensors, NHWC, with PyTorch's symmetric padding.
 
 At stride 1 symmetric padding is TensorFlow's SAME. At stride 2 it is not (SAME pads even sizes below and to the right
-only), so the input is padded by hand.
+only), so the input is padded by hand, unless a convolution is told `padding="same"`.
 """
 
 import tensorflow as tf
@@ -18,13 +18,13 @@ def pad_symmetric(x: tf.Tensor, padding: int, value: float = 0.0) -> tf.Tensor:
     return tf.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]], constant_values=value)
 
 
-def conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+def conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, padding: str = "symmetric") -> tf.Tensor:
     """Convolve `x` [N, H, W, Cin] with an odd-sized `kernel` [kh, kw, Cin, Cout]; output size ceil(H / stride)."""
     kh, kw, channels, _ = kernel.shape
     if kh == kw == stride == 1:
         y = pointwise(x, tf.reshape(kernel, kernel.shape[2:]))
-    elif stride == 1:
-        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+    elif stride == 1 or padding == "same":
+        y = tf.nn.conv2d(x, kernel, stride, "SAME")
     else:
         if kh > 1 or kw > 1:
             x = tf.pad(x, [[0, 0], [kh // 2, kh // 2], [kw // 2, kw // 2], [0, 0]])
@@ -43,9 +43,12 @@ def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.matmul(tf.reshape(x, [-1, channels]), kernel), shape)
 
 
-def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1) -> tf.Tensor:
+def depthwise_conv(
+    x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: int = 1, padding: str = "symmetric"
+) -> tf.Tensor:
     """Depthwise convolution of `x` [N, H, W, C] with `kernel` [k, k, C, 1]; k odd, padding `dilation * (k // 2)`.
 
+    With `padding="same"` a dense one is padded as TensorFlow does.
     A dilation equal to the stride reads only every stride-th pixel: it is a dense convolution of the subsampled input.
     """
     if stride > 1 and dilation == stride:
@@ -54,6 +57,8 @@ def depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1, dilation: i
         y = dense_depthwise(x, kernel)
     elif stride == 1:
         y = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[dilation, dilation])
+    elif dilation == 1 and padding == "same":
+        y = tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME")
     elif dilation == 1:
         x = pad_symmetric(x, kernel.shape[0] // 2)
         y = tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "VALID")

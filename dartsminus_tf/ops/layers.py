@@ -34,16 +34,17 @@ class Operation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("dartsminus_tf")
 class Conv(Operation):
-    """Bias-free convolution of odd size with symmetric padding; output height ceil(H / stride).
+    """Bias-free convolution of odd size; output height ceil(H / stride).
 
     Args:
         channels: output channels.
         kernel_size: one odd number or a pair (height, width).
         stride: one number or a pair.
+        padding: "symmetric", as PyTorch pads, or "same", as TensorFlow does: they differ at stride 2.
     """
 
-    def __init__(self, channels: int, kernel_size=1, stride=1, **kwargs):
-        super().__init__(channels=channels, kernel_size=kernel_size, stride=stride, **kwargs)
+    def __init__(self, channels: int, kernel_size=1, stride=1, padding="symmetric", **kwargs):
+        super().__init__(channels=channels, kernel_size=kernel_size, stride=stride, padding=padding, **kwargs)
 
     def build(self, input_shape):
         size = (self.kernel_size,) * 2 if isinstance(self.kernel_size, int) else tuple(self.kernel_size)
@@ -52,7 +53,7 @@ class Conv(Operation):
         self.kernel = self.add_weight(shape=shape, initializer=uniform_fan_in(fan_in), name="kernel")
 
     def call(self, x):
-        return fn.conv2d(x, tf.convert_to_tensor(self.kernel), self.stride)
+        return fn.conv2d(x, tf.convert_to_tensor(self.kernel), self.stride, self.padding)
 
     def compute_output_shape(self, input_shape):
         strides = (self.stride,) * 2 if isinstance(self.stride, int) else self.stride

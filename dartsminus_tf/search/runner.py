@@ -101,6 +101,7 @@ def build_search(config: SearchConfig, data: ImageData, space: Space | None = No
             edge_normalization=config.edge_normalization,
             skip_dropout=config.skip_dropout,
             rematerialize=config.rematerialize,
+            **config.space_options,
         )
     penalty = flops_penalty(supernet, config.flops) if config.flops else None
     model = BilevelSearch(supernet, config.order, config.sync_batch_norm, alpha_penalty=penalty)

@@ -1,6 +1,6 @@
 """The one way to make a supernet or a derived network: the family's record says who builds it."""
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.spaces.families import family_of, get_space
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork
@@ -18,6 +18,7 @@ def build_supernet(
     edge_normalization: bool = False,
     skip_dropout: float = 0.0,
     rematerialize: bool = False,
+    **own,
 ) -> SearchNetwork:
     """The supernet of `space`: `net(x, training=...)` maps images [N, H, W, 3] to logits [N, num_classes].
 
@@ -29,6 +30,7 @@ def build_supernet(
         num_classes: of the data set.
         auxiliary, partial_channels, edge_normalization, skip_dropout, rematerialize: see
             `spaces.supernet.SupernetOptions`.
+        own: options of the family's supernets alone: those of its record's `search_options`.
 
     Raises:
         UsageError: on an unknown space, or options that its family lacks.
@@ -36,10 +38,14 @@ def build_supernet(
     space = get_space(space) if isinstance(space, str) else space
     family = family_of(space)
     options = SupernetOptions(auxiliary, partial_channels, edge_normalization, skip_dropout, rematerialize)
-    channels = space.defaults["channels"] if channels is None else channels
-    layers = space.defaults["layers"] if layers is None else layers
+    known = family.search_options.model_fields if family.search_options else {}
+    unknown = sorted(set(own) - set(known))
+    require(not unknown, f"Supernets of space {space.name} have no such option", ", ".join(unknown))
+    sizes = {**space.defaults, **family.implied(own)}
+    channels = sizes["channels"] if channels is None else channels
+    layers = sizes["layers"] if layers is None else layers
     family.check(space.name, vars(options) | {"channels": channels})
-    return family.load(family.supernet)(space, channels, layers, num_classes, options)
+    return family.load(family.supernet)(space, channels, layers, num_classes, options, **own)
 
 
 def build_network(

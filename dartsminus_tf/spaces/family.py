@@ -38,7 +38,8 @@ class Family:
         package: the package that its folder is, `__package__` of its `family.py`.
         spaces: all its spaces.
         genotype: the class of its genotypes.
-        supernet: entry `(space, channels, layers, num_classes, options) -> SearchNetwork`.
+        supernet: entry `(space, channels, layers, num_classes, options, **own) -> SearchNetwork`; `own` is of the
+            fields of `search_options`.
         network: entry `(genotype, **options) -> DerivedNetwork`.
         features: of FEATURES, those that its supernets have.
         channel_multiple: channels / partial_channels must be a multiple of it.
@@ -47,6 +48,10 @@ class Family:
         truth: entry `(path) -> table of true accuracies`; None: nobody knows them.
         section: the key of a training's config that holds options of its networks alone.
         options: the model of that section.
+        search_options: the model of the section of that name in a search's config: options of its supernets alone.
+        implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
+        presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
+        preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
         published: a JSON file in its folder, {name: {"genotype": ...}}.
         aliases: {key or flag of all families: its old name}, which stays for good.
     """
@@ -64,6 +69,10 @@ class Family:
     truth: str | None = None
     section: str | None = None
     options: type[Strict] | None = None
+    search_options: type[Strict] | None = None
+    implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
+    presets: str | None = None
+    preset_slots: str | None = None
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +84,8 @@ class Family:
             raise UsageError(f"Family {self.name}: feature progressive and derive_capped go together. Received: one")
         if (self.section is None) != (self.options is None):
             raise UsageError(f"Family {self.name}: section and options go together. Received: {self.section!r}")
+        if self.search_options is not None and self.section is None:
+            raise UsageError(f"Family {self.name}: search_options need a section. Received: none")
 
     def load(self, entry: str) -> Callable:
         """The function that an entry, such as `family.supernet`, names."""
@@ -83,6 +94,10 @@ class Family:
     def file(self, name: str) -> Path:
         """A file of its folder."""
         return Path(str(resources.files(self.package).joinpath(name)))
+
+    def implied(self, own: Mapping[str, Any]) -> dict[str, int]:
+        """`channels` and `layers` that options of its supernets alone imply."""
+        return self.implied_sizes(own) if self.implied_sizes else {}
 
     def check(self, space: str, options: Mapping[str, Any]) -> None:
         """Refuse what supernets of the family cannot do.

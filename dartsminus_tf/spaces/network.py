@@ -49,12 +49,14 @@ class DerivedNetwork(keras.Model):
         auxiliary: whether `model(x, training=True)` returns (logits, auxiliary logits).
         auxiliary_head: the layer that makes them; None without.
         drop_path_rate: scalar variable in [0, 1), used in training only; None without drop path.
+        preprocessing: {"mean", "std"} of pixels divided by 255 that its weights were trained for; None where unknown.
     """
 
     family = ""
     auxiliary = False
     auxiliary_head = None
     drop_path_rate = None
+    preprocessing = None
 
     def __init__(self, genotype: Genotype, num_classes: int, **kwargs):
         super().__init__(**kwargs)

@@ -21,6 +21,8 @@ _TRANSPOSE = {
     "linear": (1, 0),
     "vector": (0,),
     "reduce": (2, 3, 1, 0),
+    "kernel": (0, 1, 2, 3),  # Keras' own order
+    "matrix": (0, 1),
 }
 
 
@@ -38,8 +40,17 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
     """
     if not model.built:
         raise UsageError("Call the model once before loading, so that its variables exist. Received: an unbuilt model")
-    slots = torch_slots(model)
-    state = {name: _array(name, value) for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    fill_slots(torch_slots(model), kept)
+
+
+def fill_slots(slots: Mapping[str, Slot], state: Mapping[str, np.ndarray]) -> None:
+    """Set variables from the arrays of the same names, strictly.
+
+    Raises:
+        UsageError: where an array has no place, a variable gets none, or shapes differ. Nothing is set then.
+    """
+    state = {name: _array(name, value) for name, value in state.items()}
     unknown = sorted(set(state) - set(slots))
     if unknown:
         raise UsageError(f"{len(unknown)} arrays have no place in this model. Received: {', '.join(unknown[:3])}")
@@ -52,11 +63,16 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
         _, value = values.setdefault(id(slot.variable), (slot.variable, slot.variable.numpy()))
         target = value[slot.index]
         axes = _TRANSPOSE[slot.layout]
-        if array.ndim != len(axes) or array.transpose(axes).reshape(-1).shape != target.reshape(-1).shape:
+        if array.ndim != len(axes) or _lengths(array.transpose(axes)) != _lengths(target):
             raise UsageError(f"The array of '{name}' does not fit shape {target.shape}. Received: {array.shape}")
         value[slot.index] = array.transpose(axes).reshape(target.shape)
     for variable, value in values.values():
         variable.assign(value)
+
+
+def _lengths(array: np.ndarray) -> list[int]:
+    """The shape without its ones: a 1x1 kernel may be kept as a matrix."""
+    return [length for length in array.shape if length > 1]
 
 
 def _array(name: str, value) -> np.ndarray:

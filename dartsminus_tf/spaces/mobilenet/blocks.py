@@ -1,6 +1,6 @@
 """The layers of mobile networks: stem, inverted residual, squeeze-and-excitation, head.
 
-Batch norms are affine with PyTorch's momentum and epsilon, convolutions bias-free.
+Batch norms are affine with PyTorch's momentum, convolutions bias-free; padding and epsilon are a `Convention`'s.
 """
 
 import keras
@@ -11,7 +11,7 @@ from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops import step
 from dartsminus_tf.ops.layers import Classifier, Conv, uniform_fan_in
 from dartsminus_tf.ops.norm import BatchNorm
-from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
+from dartsminus_tf.spaces.mobilenet.plan import PYTORCH, Convention, LayerPlan
 
 ACTIVATIONS = {"relu": tf.nn.relu, "relu6": tf.nn.relu6, "swish": tf.nn.silu}
 SQUEEZE = 4
@@ -25,11 +25,11 @@ def activation_of(name: str):
 
 
 class DepthwiseConv(keras.layers.Layer):
-    """Bias-free depthwise convolution with symmetric padding, [N, H, W, C] -> [N, ceil(H / stride), ..., C]."""
+    """Bias-free depthwise convolution, [N, H, W, C] -> [N, ceil(H / stride), ..., C]."""
 
-    def __init__(self, kernel_size: int, stride: int = 1, **kwargs):
+    def __init__(self, kernel_size: int, stride: int = 1, padding: str = "symmetric", **kwargs):
         super().__init__(**kwargs)
-        self.kernel_size, self.stride = kernel_size, stride
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def build(self, input_shape):
         size = self.kernel_size
@@ -37,15 +37,15 @@ class DepthwiseConv(keras.layers.Layer):
         self.kernel = self.add_weight(shape=shape, initializer=uniform_fan_in(size * size), name="kernel")
 
     def call(self, x):
-        return fn.depthwise_conv(x, tf.convert_to_tensor(self.kernel), self.stride)
+        return fn.depthwise_conv(x, tf.convert_to_tensor(self.kernel), self.stride, padding=self.padding)
 
 
 class ConvNormActivation(keras.layers.Layer):
     """A convolution, batch norm, and an activation where `activation` is not None."""
 
-    def __init__(self, conv: keras.layers.Layer, activation: str | None = None, **kwargs):
+    def __init__(self, conv: keras.layers.Layer, epsilon: float, activation: str | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.conv, self.norm = conv, BatchNorm()
+        self.conv, self.norm = conv, BatchNorm(epsilon=epsilon)
         self.activation = activation_of(activation) if activation else None
 
     def build(self, input_shape):
@@ -84,13 +84,23 @@ class InvertedResidual(keras.layers.Layer):
     """MobileNetV2's block: 1x1 to `expansion` times the width, depthwise, 1x1 to `plan.channels` without activation;
     batch norms between; the input is added where stride and width allow."""
 
-    def __init__(self, plan: LayerPlan, kernel_size, expansion, activation="relu6", squeeze=False, **kwargs):
+    def __init__(
+        self,
+        plan: LayerPlan,
+        kernel_size: int,
+        expansion: int,
+        activation: str = "relu6",
+        squeeze: bool = False,
+        convention: Convention = PYTORCH,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        padding, epsilon = convention
         self.plan, self.middle = plan, plan.in_channels * expansion
-        self.expand = ConvNormActivation(Conv(self.middle), activation)
-        self.depthwise = ConvNormActivation(DepthwiseConv(kernel_size, plan.stride), activation)
+        self.expand = ConvNormActivation(Conv(self.middle), epsilon, activation)
+        self.depthwise = ConvNormActivation(DepthwiseConv(kernel_size, plan.stride, padding), epsilon, activation)
         self.excitation = SqueezeExcitation(max(1, plan.in_channels // SQUEEZE), activation) if squeeze else None
-        self.project = ConvNormActivation(Conv(plan.channels))
+        self.project = ConvNormActivation(Conv(plan.channels), epsilon)
 
     def build(self, input_shape):
         self.expand.build(input_shape)
@@ -112,12 +122,15 @@ class InvertedResidual(keras.layers.Layer):
 class MobileStem(keras.layers.Layer):
     """3x3 convolution of stride 2, then a depthwise-separable one to `separable` channels."""
 
-    def __init__(self, channels: int, separable: int, activation: str = "relu6", **kwargs):
+    def __init__(
+        self, channels: int, separable: int, activation: str = "relu6", convention: Convention = PYTORCH, **kwargs
+    ):
         super().__init__(**kwargs)
+        padding, epsilon = convention
         self.channels = channels
-        self.conv = ConvNormActivation(Conv(channels, 3, 2), activation)
-        self.depthwise = ConvNormActivation(DepthwiseConv(3), activation)
-        self.project = ConvNormActivation(Conv(separable))
+        self.conv = ConvNormActivation(Conv(channels, 3, 2, padding), epsilon, activation)
+        self.depthwise = ConvNormActivation(DepthwiseConv(3), epsilon, activation)
+        self.project = ConvNormActivation(Conv(separable), epsilon)
 
     def build(self, input_shape):
         self.conv.build(input_shape)
@@ -133,10 +146,18 @@ class MobileStem(keras.layers.Layer):
 class MobileHead(keras.layers.Layer):
     """1x1 convolution, batch norm, activation, global average pool, dropout in training, linear."""
 
-    def __init__(self, channels: int, num_classes: int, activation: str = "relu6", dropout: float = 0.0, **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        activation: str = "relu6",
+        dropout: float = 0.0,
+        convention: Convention = PYTORCH,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.channels = channels
-        self.conv = ConvNormActivation(Conv(channels), activation)
+        self.conv = ConvNormActivation(Conv(channels), convention.norm_epsilon, activation)
         self.dropout = dropout
         self.classifier = Classifier(num_classes)
 

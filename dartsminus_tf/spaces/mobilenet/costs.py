@@ -1,6 +1,6 @@
 """Multiply-adds of the mobile space, candidate by candidate, as `dartsminus_tf.count` finds them in a network."""
 
-from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, block_of
+from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, PRIMITIVES, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.plan import LayerPlan, NetworkPlan
 
 Size = tuple[int, int]
@@ -35,3 +35,10 @@ def surrounding_cost(plan: NetworkPlan, image_size: Size, num_classes: int) -> i
     for layer in plan.layers:
         size = halved(size) if layer.stride == 2 else size
     return stem + size[0] * size[1] * plan.layers[-1].channels * plan.head + plan.head * num_classes
+
+
+def network_cost(plan: NetworkPlan, genotype: MobileGenotype, image_size: Size, num_classes: int) -> int:
+    """Of the whole network of a genotype."""
+    costs = layer_costs(plan, image_size)
+    chosen = (costs[index][PRIMITIVES.index(name)] for index, name in enumerate(genotype.operations["layers"]))
+    return surrounding_cost(plan, image_size, num_classes) + sum(chosen)

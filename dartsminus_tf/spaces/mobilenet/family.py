@@ -1,23 +1,49 @@
 """The record of the MobileNetV2-like space of the paper's ImageNet experiments."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dartsminus_tf.foundation.config.typed import Fraction, Positive, Strict
+from dartsminus_tf.foundation.config.typed import Fraction, Strict
 from dartsminus_tf.spaces.family import Family
 from dartsminus_tf.spaces.mobilenet.genotype import MobileGenotype
+from dartsminus_tf.spaces.mobilenet.plan import DEEPEST, HEAD, PYTORCH, SEPARABLE, STEM, WIDEST
 from dartsminus_tf.spaces.mobilenet.space import SPACE
 
+Width = Annotated[int, Field(gt=0, le=WIDEST)]
+Depth = Annotated[int, Field(gt=0, le=DEEPEST)]
 
-class MobileConfig(Strict):
-    """Options of networks of space mobilenet; see `spaces.mobilenet.network.MobileNetwork`."""
+
+class MobileSearchConfig(Strict):
+    """Options of supernets of space mobilenet; see `spaces.mobilenet.supernet.MobileSupernet`."""
+
+    depths: Annotated[tuple[Depth, ...], Field(min_length=6, max_length=6)] | None = None
+    widths: Annotated[tuple[Width, ...], Field(min_length=6, max_length=6)] | None = None
+    stem_width: Width = STEM
+    separable_width: Width = SEPARABLE
+    head_width: Width = HEAD
+    padding: Literal["symmetric", "same"] = PYTORCH.padding
+    norm_epsilon: Annotated[float, Field(gt=0, le=1)] = PYTORCH.norm_epsilon
+
+
+class MobileConfig(MobileSearchConfig):
+    """Options of networks of space mobilenet; see `spaces.mobilenet.network.MobileNetwork`.
+
+    `depths` are the genotype's own, so that a search's section can be taken over whole.
+    """
 
     squeeze_excitation: bool = False
     activation: Literal["relu6", "relu", "swish"] = "relu6"
     width_multiplier: Annotated[float, Field(gt=0, le=10)] = 1.0
-    widths: Annotated[tuple[Positive, ...], Field(min_length=6, max_length=6)] | None = None
     dropout: Fraction = 0.0
+
+
+def implied_sizes(section: Mapping[str, Any]) -> dict[str, int]:
+    """{"layers": their sum} where a section of a search's config, as it is given, says depths."""
+    depths = section.get("depths")
+    listed = isinstance(depths, list | tuple) and all(isinstance(depth, int) for depth in depths)
+    return {"layers": sum(depths)} if listed else {}
 
 
 MOBILENET = Family(
@@ -30,4 +56,8 @@ MOBILENET = Family(
     features=frozenset({"flops", "precision", "rematerialize"}),
     section="mobile",
     options=MobileConfig,
+    search_options=MobileSearchConfig,
+    implied_sizes=implied_sizes,
+    presets="published:presets",
+    preset_slots="published_slots:preset_slots",
 )

@@ -18,7 +18,7 @@ from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.ops.layers import uniform_fan_in
 from dartsminus_tf.ops.norm import MOMENTUM, update_moving
 from dartsminus_tf.spaces.mobilenet.genotype import EXPANSIONS, KERNELS
-from dartsminus_tf.spaces.mobilenet.plan import LayerPlan
+from dartsminus_tf.spaces.mobilenet.plan import PYTORCH, Convention, LayerPlan
 
 CANDIDATES = len(KERNELS) * len(EXPANSIONS)
 
@@ -30,12 +30,21 @@ class MobileLayer(keras.layers.Layer):
         plan: where the layer stands.
         auxiliary: whether beta times the auxiliary skip is added, where there is one.
         rematerialize: compute the layer again in the backward pass instead of keeping what it needs.
+        convention: its padding and its norms' epsilon.
 
     Batch norms are affine-free, as in the cells of a search: alpha alone scales a candidate.
     """
 
-    def __init__(self, plan: LayerPlan, auxiliary: bool = True, rematerialize: bool = False, **kwargs):
+    def __init__(
+        self,
+        plan: LayerPlan,
+        auxiliary: bool = True,
+        rematerialize: bool = False,
+        convention: Convention = PYTORCH,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)  # alpha's weights stay float32 in mixed precision
+        self.convention = convention
         self.plan, self.auxiliary, self.rematerialize = plan, auxiliary and plan.has_skip, rematerialize
 
     def build(self, input_shape=None):
@@ -74,11 +83,13 @@ class MobileLayer(keras.layers.Layer):
     def pass_over(self, x, weights, beta, expand, *tensors, training):
         """o(x), then in training the batch statistics in the order of the moving ones, which come last in `tensors`."""
         depthwise, project, moving = tensors[:3], tensors[3:5], tensors[5:]
-        norms, width, middle, addends = Norms(*moving[:2], training), self.plan.in_channels, [], []
+        padding, epsilon = self.convention
+        norms, width, middle, addends = Norms(*moving[:2], training, epsilon), self.plan.in_channels, [], []
         for index, kernels in enumerate(zip(tf.unstack(expand), depthwise, strict=True)):
             y = tf.nn.relu6(norms(fn.pointwise(x, kernels[0]), 2 * index))
-            middle.append(tf.nn.relu6(norms(fn.depthwise_conv(y, kernels[1], self.plan.stride), 2 * index + 1)))
-        outputs = Norms(*moving[2:], training)
+            y = fn.depthwise_conv(y, kernels[1], self.plan.stride, padding=padding)
+            middle.append(tf.nn.relu6(norms(y, 2 * index + 1)))
+        outputs = Norms(*moving[2:], training, epsilon)
         for index, y in enumerate(middle):
             parts = tf.split(y, [e * width for e in EXPANSIONS], axis=-1)
             for part, kernels in zip(parts, project, strict=True):

@@ -1,4 +1,4 @@
-"""The network that a mobile genotype stands for, with squeeze-and-excitation, swish, a width multiplier as options."""
+"""The network that a mobile genotype stands for, with squeeze-and-excitation, swish, widths and paddings as options."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,22 @@ import tensorflow as tf
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
-from dartsminus_tf.spaces.mobilenet.plan import LEVEL_STAGES, STEM, WIDTHS, plan_network
+from dartsminus_tf.spaces.mobilenet.plan import (
+    HEAD,
+    LEVEL_STAGES,
+    PYTORCH,
+    SEPARABLE,
+    STEM,
+    WIDTHS,
+    check_convention,
+    plan_network,
+)
 from dartsminus_tf.spaces.network import DerivedNetwork, check_fixed
+
+OPTIONS = (
+    *("squeeze_excitation", "activation", "width_multiplier", "widths", "stem_width", "separable_width", "head_width"),
+    *("padding", "norm_epsilon", "dropout"),
+)
 
 
 def build_network(
@@ -20,18 +34,19 @@ def build_network(
     stem: str = "imagenet",
     auxiliary: bool = False,
     drop_path: float = 0.0,
+    depths: Sequence[int] | None = None,
     **options,
 ) -> "MobileNetwork":
     """The network of `genotype`, built on its first call.
 
     Args:
         genotype: a `MobileGenotype`.
-        channels: the stem's width, which scales all others (32 is a width multiplier of 1).
-        layers: the genotype's own number of layers; nothing else is possible.
+        channels: of the space's stem, which scales all widths: channels / 32 multiplies `width_multiplier`.
+        layers, depths: the genotype's own number of layers, and that of each stage; nothing else is possible.
         num_classes: of the data set.
         stem, auxiliary: as in networks of DARTS cells; here always "imagenet" and False.
         drop_path: probability of leaving a block out of its residual sum for a sample while training.
-        options: squeeze_excitation, activation, width_multiplier, widths, dropout, see `MobileNetwork`.
+        options: those of `MobileNetwork`.
 
     Raises:
         UsageError: on options that make no network.
@@ -40,7 +55,9 @@ def build_network(
     depth = sum(genotype.depths)
     if layers not in (None, depth):
         raise UsageError(f"layers must be the genotype's own {depth}, or left out. Received: {layers}")
-    unknown = sorted(set(options) - {"squeeze_excitation", "activation", "width_multiplier", "widths", "dropout"})
+    if depths is not None and tuple(depths) != genotype.depths:
+        raise UsageError(f"depths must be the genotype's own {genotype.depths}, or left out. Received: {depths}")
+    unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise UsageError(f"Networks of space mobilenet have no such option. Received: {', '.join(unknown)}")
     options["width_multiplier"] = options.get("width_multiplier", 1.0) * channels / STEM
@@ -54,7 +71,10 @@ class MobileNetwork(DerivedNetwork):
         squeeze_excitation: one in every block, between its depthwise convolution and its projection.
         activation: "relu6", "relu" or "swish".
         width_multiplier: of all widths, rounded to multiples of 8.
-        widths: of the six stages before it is multiplied; the space's by default.
+        widths: of the six stages before they are multiplied; the space's by default.
+        stem_width, separable_width, head_width: of the first convolution, the separable one that follows, the last 1x1
+            convolution (which a multiplier below 1 leaves alone), before they are multiplied.
+        padding, norm_epsilon: see `plan.Convention`.
         dropout: rate before the classifier.
     """
 
@@ -68,6 +88,11 @@ class MobileNetwork(DerivedNetwork):
         activation: str = "relu6",
         width_multiplier: float = 1.0,
         widths: Sequence[int] | None = None,
+        stem_width: int = STEM,
+        separable_width: int = SEPARABLE,
+        head_width: int = HEAD,
+        padding: str = PYTORCH.padding,
+        norm_epsilon: float = PYTORCH.norm_epsilon,
         dropout: float = 0.0,
         drop_path: float = 0.0,
         **kwargs,
@@ -82,15 +107,24 @@ class MobileNetwork(DerivedNetwork):
             "activation": activation,
             "width_multiplier": width_multiplier,
             "widths": list(widths or WIDTHS),
+            "stem_width": stem_width,
+            "separable_width": separable_width,
+            "head_width": head_width,
+            "padding": padding,
+            "norm_epsilon": norm_epsilon,
             "dropout": dropout,
         }
-        self.plan = plan_network(genotype.depths, widths or WIDTHS, width_multiplier)
-        self.stem = MobileStem(self.plan.stem, self.plan.separable, activation)
+        convention = check_convention(padding, norm_epsilon)
+        around = (stem_width, separable_width, head_width)
+        self.plan = plan_network(genotype.depths, widths or WIDTHS, width_multiplier, *around)
+        self.stem = MobileStem(self.plan.stem, self.plan.separable, activation, convention)
         self.blocks = [
-            None if name == SKIP else InvertedResidual(layer, *block_of(name), activation, squeeze_excitation)
+            None
+            if name == SKIP
+            else InvertedResidual(layer, *block_of(name), activation, squeeze_excitation, convention)
             for name, layer in zip(genotype.operations["layers"], self.plan.layers, strict=True)
         ]
-        self.head = MobileHead(self.plan.head, num_classes, activation, dropout)
+        self.head = MobileHead(self.plan.head, num_classes, activation, dropout, convention)
 
     def build(self, input_shape):
         self.image_size = tuple(input_shape[1:3])

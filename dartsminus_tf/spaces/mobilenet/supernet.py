@@ -1,38 +1,67 @@
 """The supernet of the mobile space: stem, searched layers that are mixed operations, head."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.spaces.mobilenet.blocks import MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
 from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES, MobileGenotype
 from dartsminus_tf.spaces.mobilenet.mixed import CANDIDATES, MobileLayer
-from dartsminus_tf.spaces.mobilenet.plan import STEM, depths_of, plan_network
+from dartsminus_tf.spaces.mobilenet.plan import (
+    HEAD,
+    PYTORCH,
+    SEPARABLE,
+    STEM,
+    WIDTHS,
+    check_convention,
+    depths_of,
+    plan_network,
+)
 from dartsminus_tf.spaces.supernet import SearchNetwork
 
 KINDS = ("change", "keep")
 
 
 class MobileSupernet(SearchNetwork):
-    """The supernet; see `dartsminus_tf.build_supernet`, where `channels` is the stem's width (32 is 1.0).
+    """The supernet; see `dartsminus_tf.build_supernet`, where channels / 32 multiplies all widths.
+
+    Options of its own are `depths` (of the six stages; then `layers` is their sum), and `widths`, `stem_width`,
+    `separable_width`, `head_width`, `padding`, `norm_epsilon` as in `network.MobileNetwork`.
 
     `alphas` is {"change": [6, 6], "keep": [layers - 6, 7]}: a row for each layer that changes stride or width, and for
     each of the others, in the network's order; columns are `genotype.PRIMITIVES`, the skip last.
     """
 
-    def __init__(self, space, channels: int, layers: int, num_classes: int, options=None, **kwargs):
+    def __init__(
+        self,
+        space,
+        channels: int,
+        layers: int,
+        num_classes: int,
+        options=None,
+        depths: Sequence[int] | None = None,
+        widths: Sequence[int] | None = None,
+        stem_width: int = STEM,
+        separable_width: int = SEPARABLE,
+        head_width: int = HEAD,
+        padding: str = PYTORCH.padding,
+        norm_epsilon: float = PYTORCH.norm_epsilon,
+        **kwargs,
+    ):
         super().__init__(space, options, **kwargs)
         self.channels, self.num_layers, self.num_classes = channels, layers, num_classes
-        self.depths = depths_of(layers)
-        self.plan = plan_network(self.depths, multiplier=channels / STEM)
+        convention, around = check_convention(padding, norm_epsilon), (stem_width, separable_width, head_width)
+        self.depths = tuple(depths) if depths is not None else depths_of(layers)
+        self.plan = plan_network(self.depths, widths or WIDTHS, channels / STEM, *around)
+        require(len(self.plan.layers) == layers, f"layers must be {sum(self.depths)}, the sum of depths", layers)
         self.image_size = None
-        self.stem = MobileStem(self.plan.stem, self.plan.separable)
-        self.layers_searched = [
-            MobileLayer(plan, self.options.auxiliary is not None, self.options.rematerialize, name=f"layer_{i}")
-            for i, plan in enumerate(self.plan.layers)
-        ]
-        self.head = MobileHead(self.plan.head, num_classes)
+        self.stem = MobileStem(self.plan.stem, self.plan.separable, convention=convention)
+        about = (self.options.auxiliary is not None, self.options.rematerialize, convention)
+        self.layers_searched = [MobileLayer(plan, *about, name=f"layer_{i}") for i, plan in enumerate(self.plan.layers)]
+        self.head = MobileHead(self.plan.head, num_classes, convention=convention)
         self.rows = {kind: [i for i, plan in enumerate(self.plan.layers) if _kind(plan) == kind] for kind in KINDS}
 
     def build(self, input_shape):
