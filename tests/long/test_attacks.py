@@ -80,14 +80,14 @@ def exported(world):
 def trained_on_export(world):
     records = world.whole(world.prepare)
     return world.detect_on(
-        lambda folder: folder, lambda folder: records, lambda folder: folder / "detect", outcomes.of_first_step, 1
+        lambda folder: folder, lambda folder: records, lambda folder: folder / "detect", outcomes.of_detector, 1
     )
 
 
 def trained_on_records(world):
     backbone = world.whole(world.export)
     return world.detect_on(
-        lambda folder: backbone, lambda folder: folder, lambda folder: folder / "detect", outcomes.of_first_step, 1
+        lambda folder: backbone, lambda folder: folder, lambda folder: folder / "detect", outcomes.of_detector, 1
     )
 
 
