@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ def _has_come_to(subject: Subject, folder: Path, expected: object) -> str | None
     """How the outcome differs from what was expected; None where it does not."""
     try:
         found = subject.outcome(folder)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         return f"no outcome ({type(error).__name__}: {error})"
     return None if found == expected else f"another outcome: {_difference(expected, found)}"
 
@@ -139,14 +140,12 @@ def flips(name: str, damage: Damage, world: World, counts: Counts, chance: rando
         counts.note(f"flip, {name}", verdict.word, f"byte {place}, bit {bit} of {path.name}: {verdict.about}")
 
 
-def interrupted(subject: Subject, world: World, reached: Callable[[Path], bool], chance: random.Random) -> Path:
-    """A folder of a run that was killed once it had `reached` something."""
+def interrupted(subject: Subject, world: World, reached: Callable[[Path], bool]) -> Path:
+    """A folder of a run that was killed when it had `reached` something."""
     folder = world.folder / f"interrupted {subject.name}"
-    seconds = world.expected(subject) and world.seconds[subject.name]
-    for attempt in range(50):
+    for _ in range(20):
         if folder.exists() and reached(folder):
             return folder
-        if attempt % 5 == 0:
-            world.new(folder.name)
-        world.run(subject, folder, kill_after=chance.uniform(0.2, 0.7) * seconds)
+        world.new(folder.name)
+        world.run(subject, folder, kill_when=lambda: reached(folder))
     raise AssertionError(f"{subject.name} was never killed at the right moment")

@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.conftest import ROOT
 
 EXIT_CODES = (0, 2, -signal.SIGKILL)  # with which a command that is killed, refused or done may end
-PATIENCE = 1800.0  # seconds
+PATIENCE, POLL = 1800.0, 0.01  # seconds
 MODULES = {
     "dartsminus_tf": ["keras", "tensorflow_datasets", "dartsminus_tf.train.runner", "dartsminus_tf.search.runner"],
     "detection": ["tensorflow", "tf_keras", "official.core.train_lib", "official.vision.tasks.retinanet"],
@@ -61,21 +61,28 @@ class Zygote:
         self._process.kill()
         self._process.wait()
 
-    def run(self, argv: list[str], cwd: Path, kill_after: float | None = None, limit: int | None = None) -> Ended:
-        """Run a command to its end, or until it is killed by SIGKILL after so many seconds."""
+    def run(
+        self,
+        argv: list[str],
+        cwd: Path,
+        kill_after: float = PATIENCE,
+        kill_when: Callable[[], bool] | None = None,
+        limit: int | None = None,
+    ) -> Ended:
+        """Run a command to its end, or until SIGKILL: after so many seconds, or when something is true."""
         asked = {"argv": argv, "cwd": str(cwd), "log": str(self._log), "limit": limit}
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        number = int(self._process.stdout.readline())
-        code = self._code(PATIENCE if kill_after is None else kill_after)
-        if code is None:
-            os.kill(number, signal.SIGKILL)  # it cannot be another process: nobody has waited for it
-            code = self._code(PATIENCE)
+        number, end = int(self._process.stdout.readline()), time.monotonic() + kill_after
+        while not self._has_ended(min(POLL, kill_after)):
+            if time.monotonic() >= end or (kill_when is not None and kill_when()):
+                os.kill(number, signal.SIGKILL)  # it cannot be another process: nobody has waited for it
+                break
+        code = int(self._process.stdout.readline())
         return Ended(code, self._log.read_text(encoding="utf-8", errors="replace"))
 
-    def _code(self, seconds: float) -> int | None:
-        """The exit code; None where it has not ended by then."""
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        return int(self._process.stdout.readline()) if ready else None
+    def _has_ended(self, seconds: float) -> bool:
+        """Whether it ends within so many seconds."""
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
 
 def size_of(folder: Path) -> int:

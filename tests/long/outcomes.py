@@ -102,13 +102,6 @@ def of_evaluation(run: Path) -> dict:
     return {name: None if result[name] is None else round(result[name], 3) for name in ("ap", "ap50", "ap75", "steps")}
 
 
-def of_first_step(run: Path) -> dict:
-    """The losses of the first step, to three decimals."""
-    return {
-        name: round(float(rows(run / "metrics.csv")[0][name]), 3) for name in ("total_loss", "cls_loss", "box_loss")
-    }
-
-
 def of_comparison(folder: Path) -> dict:
     """The table of an analysis of searches."""
     return {

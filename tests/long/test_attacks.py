@@ -37,14 +37,14 @@ def going_on(name):
     """Of a run that was killed with two states or more, and that the same command goes on with."""
 
     def make(file):
-        def damage(world, chance):
+        def damage(world):
             subject = getattr(world, name)
 
             def reached(folder):
                 states = list(folder.glob("checkpoints/epoch_000[1-9]*.npz"))
                 return len(states) > 1 and not subject.is_done(folder)
 
-            base = attacks.interrupted(subject, world, reached, chance)
+            base = attacks.interrupted(subject, world, reached)
             return Damage(base, file, subject, world.expected(subject))
 
         return damage
@@ -56,7 +56,7 @@ def read_by(reader, name):
     """Of something finished that another command reads."""
 
     def make(file):
-        def damage(world, chance):
+        def damage(world):
             subject, source = reader(world), world.whole(getattr(world, name))
             first = world.copy(source)
             ended = world.run(subject, first)
@@ -80,14 +80,14 @@ def exported(world):
 def trained_on_export(world):
     records = world.whole(world.prepare)
     return world.detect_on(
-        lambda folder: folder, lambda folder: records, lambda folder: folder / "detect", outcomes.of_first_step, 1
+        lambda folder: folder, lambda folder: records, lambda folder: folder / "detect", outcomes.of_detector, 1
     )
 
 
 def trained_on_records(world):
     backbone = world.whole(world.export)
     return world.detect_on(
-        lambda folder: backbone, lambda folder: folder, lambda folder: folder / "detect", outcomes.of_first_step, 1
+        lambda folder: backbone, lambda folder: folder, lambda folder: folder / "detect", outcomes.of_detector, 1
     )
 
 
@@ -101,7 +101,7 @@ PREPARED = ("*.tfrecord", "instances_val.json", "stats_val.json")
 EXPORTED = ("saved_model.pb", "variables/variables.data*", "variables/variables.index", "manifest.json")
 COMPARED = ("result.json", "metrics.csv", "genotypes.csv", "alphas/*.npz", "config.yaml")
 DAMAGES = {
-    **all_of("search goes on", (*STATES, "genotypes.csv", "alphas/*.npz"), going_on("search")),
+    **all_of("search goes on", (*STATES, "genotypes.csv"), going_on("search")),
     **all_of("training goes on", STATES, going_on("train")),
     **all_of("compare reads a search", COMPARED, read_by(lambda world: world.compare, "search")),
     **all_of("train reads a search", ("genotype.json", "result.json"), read_by(with_search, "search")),
@@ -120,5 +120,5 @@ DAMAGES = {
 @pytest.mark.parametrize("kind", DAMAGES, ids=": ".join)
 def test_flipped_bits(kind, world, counts, chance, ask):
     name = ": ".join(kind)
-    attacks.flips(name, DAMAGES[kind](world, chance), world, counts, chance, ask("flips"))
+    attacks.flips(name, DAMAGES[kind](world), world, counts, chance, ask("flips"))
     require_good(counts, f"flip, {name}")

@@ -112,8 +112,15 @@ class World(contextlib.ExitStack):
 
     def train_on(self, search: Callable[[Path], Path], place: Callable[[Path], Path]) -> Subject:
         """A short training of what a search found, both given by the folder that the subject is about."""
-        small = ["channels=2", "layers=1", "data.image_size=8", "data.batch_size=8", "auxiliary_weight=0", "epochs=1"]
-        small += ["data.train_limit=32", "data.test_limit=16", "data.augment.cutout=0", *OFTEN]
+        small = [
+            "channels=2",
+            "layers=1",
+            "data.image_size=8",
+            "data.batch_size=8",
+            "auxiliary_weight=0",
+            "drop_path=0",
+        ]
+        small += ["epochs=1", "data.train_limit=32", "data.test_limit=16", "data.augment.cutout=0", *OFTEN]
 
         def flags(folder: Path) -> list[str]:
             return [f"--model_dir={place(folder)}", *overrides([*small, f"genotype={search(folder)}"])]
