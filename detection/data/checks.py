@@ -58,10 +58,10 @@ def _evaluation_labels(params: cfg.ExperimentConfig, model_dir: str) -> Labels:
 
 
 def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: int) -> None:
-    """Its shards are all there, and its labels mean what the evaluation's annotations say."""
+    """Its shards are all there and whole, and its labels mean what the evaluation's annotations say."""
     stats = read_stats(stats_path(folder, split))
     records = {name: entry.model_dump() for name, entry in stats.files.items() if name.endswith(".tfrecord")}
-    shards.verify(folder, records, checksums=False)
+    shards.verify(folder, records)
     for number, name in stats.category_names.items():
         wanted = names.get(number, name)
         rule = (

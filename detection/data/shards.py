@@ -143,8 +143,8 @@ def digest(path: Path) -> Digest:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def verify(folder: Path, files: dict[str, Digest], checksums: bool = True) -> None:
-    """Checks every file against its digest, or its size alone.
+def verify(folder: Path, files: dict[str, Digest]) -> None:
+    """Checks every file against its digest.
 
     Raises:
       UsageError: one is missing, cut short or changed.
@@ -153,7 +153,7 @@ def verify(folder: Path, files: dict[str, Digest], checksums: bool = True) -> No
         path = folder / name
         if not path.is_file() or path.stat().st_size != expected["bytes"]:
             raise UsageError(f"a prepared file is missing or cut short; pass --overwrite. Received: {str(path)!r}")
-        if checksums and digest(path) != expected:
+        if digest(path) != expected:
             raise UsageError(f"a prepared file has another checksum; pass --overwrite. Received: {str(path)!r}")
 
 
