@@ -230,6 +230,7 @@ def test_report_in_a_browser(tmp_path):
     assert "CONSOLE" not in process.stderr, process.stderr
 
 
+@pytest.mark.slow
 def test_the_command(runs, tmp_path):
     tool = [sys.executable, str(ROOT / "tools" / "analyze.py")]
     good = [f"--run_dir={runs}", f"--model_dir={tmp_path / 'out'}", "--mode=compare"]

@@ -186,6 +186,7 @@ def test_a_family_with_a_section_comes_before_the_configs():
     assert "late" not in FAMILIES
 
 
+@pytest.mark.slow
 def test_space_and_family_mean_two_things(tmp_path):
     network = dm.build_network(dm.published_genotype("cifar10_s3_best"), channels=2, layers=3, stem="imagenet")
     network.build((1, 64, 64, 3))

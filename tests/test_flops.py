@@ -51,6 +51,7 @@ def derived_mflops(genotype) -> float:
     return dm.count(model)["multiply_adds"] / 1e6
 
 
+@pytest.mark.slow
 def test_derived_network_follows_the_target(supernet):
     """Real bilevel steps with two targets between the cheapest and the dearest network."""
     keras.utils.set_random_seed(0)

@@ -256,6 +256,7 @@ def test_search_follows_the_true_accuracy(table_file, tmp_path):
     assert genotype.arch in summary(result) and "imagenet16_120" in summary(result)
 
 
+@pytest.mark.slow
 def test_second_order_and_methods(tmp_path):
     for number, extra in enumerate((["order=second"], ["method=darts"])):
         config = load_config(SearchConfig, overrides=[*OVERRIDES, "epochs=1", *extra])

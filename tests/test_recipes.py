@@ -71,6 +71,7 @@ def test_average_is_evaluated_and_kept():
     assert evaluated == pytest.approx(float(direct), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_mobile_recipe_resumes_and_reloads(tmp_path):
     """Stopped after one of two epochs and continued, with the average, RMSprop, mixup and bfloat16 switched on."""
     recipe = [str(ROOT / "configs" / "train_imagenet_mobilenet_se_swish_autoaugment.yaml")]

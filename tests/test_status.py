@@ -147,6 +147,7 @@ def test_a_training_fails(tmp_path):
     assert command.lines == [f"error: {failed.why}"]
 
 
+@pytest.mark.slow
 def test_an_analysis_is_killed(tmp_path):
     command = Command("analyze", tmp_path / "report", SEARCH, ["--mode=methods"])
     assert command.interrupt(signal.SIGKILL, in_its_steps, "darts/seed_0") == -signal.SIGKILL

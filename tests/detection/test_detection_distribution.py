@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 
 CODE = """
@@ -76,6 +78,7 @@ print("fine")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_freeze_and_slow_down_as_one_does(tiny_backbone, digit_records):
     arguments = [tiny_backbone, str(digit_records), str(HERE.parents[1]), str(HERE)]
     done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)

@@ -29,6 +29,22 @@ def test_a_half_prepared_split_is_refused_until_its_preparation_goes_on(prepared
     checks.check_data(params_of(prepared.out), True, "unused")
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("place", [0, 11, 0.3, 0.7, -1])
+def test_a_flipped_bit_of_a_shard_is_refused(prepared, split, place):
+    """TFRecord's own checksums would lose the rest of the file in silence."""
+    path = prepared.out / f"{split}-00001-of-00002.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[place if isinstance(place, int) else int(place * len(content))] ^= 4
+    path.write_bytes(content)
+    for training in (True, False):
+        if training or split == "val":
+            with pytest.raises(UsageError, match=rf"another checksum; pass --overwrite\. Received: '{path}'"):
+                checks.check_data(params_of(prepared.out), training, "unused")
+        else:
+            checks.check_data(params_of(prepared.out), training, "unused")
+
+
 def test_a_split_whose_preparation_ended_before_its_manifest_is_refused(prepared):
     half_prepared(prepared, "train", "killed")
     shutil.copy(prepared.out / "train-00000-of-00002.tfrecord", prepared.out / "train-00001-of-00002.tfrecord")

@@ -25,6 +25,7 @@ def evaluate(run) -> None:
     assert unequal(recorded(run, "detect")["eval"], detections(run / "detect"), 1e-4) == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_evaluated(run):
     evaluate(run)
 
