@@ -13,7 +13,7 @@ import tensorflow as tf
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.loop.checkpoints import Checkpoints
-from dartsminus_tf.loop.records import mend_tables, read_rows
+from dartsminus_tf.loop.records import mend_tables, read_tables, rows_of
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.state import BrokenState, NotFinite, Position, load_state, read_state
 from tests.small_loop import EPOCHS, OFTEN, STEPS, At, damage, explodes_at, go, make_loop
@@ -265,7 +265,7 @@ def test_tables_of_a_finished_run_are_made_again(edit, tmp_path):
     assert before.count("\n") == EPOCHS + 1
     edited = EDITS[edit](before)
     replace_text(table, edited)
-    assert read_rows(tmp_path / "run", "metrics.csv") == state.tables["metrics.csv"]
+    assert rows_of(read_tables(tmp_path / "run"), tmp_path / "run", "metrics.csv") == state.tables["metrics.csv"]
     mend_tables(tmp_path / "run")
     assert table.read_text() == before
 
@@ -303,4 +303,4 @@ def test_states_without_tables_take_them_from_the_file(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "metrics.csv").write_text("epoch,loss\n0,1\n2,1\n")
     with pytest.raises(UsageError, match="has lost epochs"):
-        read_rows(tmp_path / "b", "metrics.csv")
+        rows_of(None, tmp_path / "b", "metrics.csv")

@@ -63,13 +63,15 @@ def mend_tables(run: Path) -> None:
         MetricsTable(run / name, rows).write()
 
 
-def read_rows(run: Path, name: str) -> list[Row]:
+def rows_of(tables: Tables | None, run: Path, name: str) -> list[Row]:
     """The rows of a table of the run, one an epoch without a gap.
+
+    Args:
+        tables: of `read_tables`; where there are none, the file is read.
 
     Raises:
         UsageError: where neither a state nor the file holds them.
     """
-    tables = read_tables(run)
     rows = list(tables.get(name, ())) if tables is not None else whole_rows(run / name)
     if [int(row["epoch"]) for row in rows] != list(range(len(rows))):
         raise UsageError(f"The table has lost epochs, and no checkpoint holds them. Received: {run / name}")

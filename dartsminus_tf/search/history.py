@@ -14,8 +14,9 @@ from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.foundation.runs.results import SearchResult, stored_json, stored_result
 from dartsminus_tf.foundation.runs.status import Status, StatusFile
-from dartsminus_tf.loop.records import read_rows
+from dartsminus_tf.loop.records import read_tables, rows_of
 from dartsminus_tf.loop.reporting import METRICS
+from dartsminus_tf.loop.state import Tables
 from dartsminus_tf.search.recording import GENOTYPES, SPACE, alpha_file
 from dartsminus_tf.spaces.families import get_space
 from dartsminus_tf.spaces.genotype import Genotype
@@ -73,9 +74,14 @@ class SearchHistory:
         return load_config(SearchConfig, [str(self.path / "config.yaml")])
 
     @cached_property
+    def _tables(self) -> Tables | None:
+        """Those of the newest state, which is read once."""
+        return read_tables(self.path)
+
+    @cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """{column of metrics.csv: values [epochs]}; NaN where an epoch has none."""
-        rows = read_rows(self.path, METRICS)
+        rows = rows_of(self._tables, self.path, METRICS)
         if not rows:
             raise UsageError(f"The search has no epoch behind it yet. Received: {self.path}")
         columns = dict.fromkeys(name for row in rows for name in row)
@@ -130,7 +136,7 @@ class SearchHistory:
     @cached_property
     def genotypes(self) -> list[Genotype]:
         """The genotype after every epoch."""
-        rows = read_rows(self.path, GENOTYPES)
+        rows = rows_of(self._tables, self.path, GENOTYPES)
         try:
             require(len(rows) == len(self.metrics["epoch"]), "A genotype an epoch", len(rows))
             return [Genotype.from_json(str(row.get("genotype"))) for row in rows]

@@ -1,8 +1,8 @@
 """What a split is made from, and whether a finished one is made from the same."""
 
-import hashlib
 from pathlib import Path
 
+from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.progress import ProgressLine
 from detection.coco.names import PictureFolder
@@ -24,7 +24,7 @@ class Origin:
         self.folder = PictureFolder(image_dir)
         self.places = self.folder.find_all(entry.get("file_name") for entry in coco["images"])
         self.source = Source(
-            annotations_sha256=hashlib.sha256(Path(annotations).read_bytes()).hexdigest(),
+            annotations_sha256=file_digest(Path(annotations)),
             num_shards=num_shards,
             pictures_sha256=inventory.fingerprint(self.places, self.folder.path),
         )

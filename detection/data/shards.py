@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import glob
-import hashlib
 import json
 import os
 import re
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dartsminus_tf.foundation.config.paths import absolute
+from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.disk.files import replacing, write_json
 from dartsminus_tf.foundation.errors import UsageError
 
@@ -139,8 +139,7 @@ def _write_shard(path: Path, images: list[dict], make_example: Callable[[dict], 
 
 def digest(path: Path) -> Digest:
     """Size and SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def verify(folder: Path, files: dict[str, Digest]) -> None:
