@@ -45,10 +45,10 @@ def main(values: flags.FlagValues) -> None:
     require_place(place, "--export_dir")
     configure()
     export = _export_run if values.preset is None else _export_preset
-    network, path, about = export(values, place, formats)
+    network, about = export(values, place, formats)
     levels = ", ".join(f"{level}: {of['channels']}" for level, of in network.levels.items())
     files = "".join(f"; {name}" for name in formats)
-    say(f"exported {path}: channels at levels {levels}{files}; {about}")
+    say(f"exported {place}: channels at levels {levels}{files}; {about}")
 
 
 def _require_one_source(values: flags.FlagValues) -> None:
@@ -60,35 +60,22 @@ def _require_one_source(values: flags.FlagValues) -> None:
 
 
 def _export_run(values: flags.FlagValues, place: str | Path, formats: list[str]):
-    """(network, the export, what is known of it) of a finished training."""
-    from dartsminus_tf.export.saved_model import export_backbone
-    from dartsminus_tf.train.runner import load_trained
+    """(network, what is known of it) of a finished training."""
+    from dartsminus_tf.train.exported import export_training
 
-    network, result = load_trained(values.model_dir)
-    path = export_backbone(
-        network,
-        place,
-        preprocessing=result["preprocessing"],
-        metrics={name: result[name] for name in ("test_accuracy", "test_top5_accuracy", "test_loss")},
-        class_names=result["class_names"],
-        source_run=values.model_dir,
-        data=result["data"],
-        recipe=(Path(values.model_dir) / "config.yaml").read_text(encoding="utf-8"),
-        formats=formats,
-        space=result.get("space"),
-    )
-    return network, path, f"test accuracy {result['test_accuracy']:.4f}"
+    network, result = export_training(values.model_dir, place, formats)
+    return network, f"test accuracy {result['test_accuracy']:.4f}"
 
 
 def _export_preset(values: flags.FlagValues, place: str | Path, formats: list[str]):
-    """(network, the export, what is known of it) of published weights."""
+    """(network, what is known of it) of published weights."""
     from dartsminus_tf.export.saved_model import export_backbone
     from dartsminus_tf.pretrained.load import from_preset
 
     network = from_preset(values.preset, file=values.weights_file, image_size=values.image_size)
     about = network.published or {"name": values.preset, "licence": "the weights are new, as a genotype has none"}
-    path = export_backbone(network, place, formats=formats)
-    return network, path, "{name}, licence {licence}".format(**about)
+    export_backbone(network, place, formats=formats)
+    return network, "{name}, licence {licence}".format(**about)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

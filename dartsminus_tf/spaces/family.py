@@ -52,6 +52,8 @@ class Family:
         implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
         presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
         preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
+        draw: entry `(rng, channels, image_size, num_classes, multiply_adds, **own) -> genotype`, a random one, of that
+            cost where it is not None; None: nobody has written it.
         published: a JSON file in its folder, {name: {"genotype": ...}}.
         aliases: {key or flag of all families: its old name}, which stays for good.
     """
@@ -73,6 +75,7 @@ class Family:
     implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
     presets: str | None = None
     preset_slots: str | None = None
+    draw: str | None = None
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 

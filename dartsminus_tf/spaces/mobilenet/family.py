@@ -58,6 +58,7 @@ MOBILENET = Family(
     options=MobileConfig,
     search_options=MobileSearchConfig,
     implied_sizes=implied_sizes,
+    draw="draw:draw",
     presets="published:presets",
     preset_slots="published_slots:preset_slots",
 )
