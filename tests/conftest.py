@@ -30,6 +30,17 @@ TINY_SEARCH = [
     "runtime.verbose=0",
 ]
 
+# The files that take longest, which begin first: a worker has a whole file, and the last one would run alone.
+LONGEST = (
+    *("test_detection_cli", "test_analysis", "test_bilevel", "test_legacy", "test_progressive", "test_nasbench201"),
+    *("test_golden", "test_runs", "test_status", "test_early_stop", "test_detection_distribution", "test_flops"),
+    *("test_legacy_detector", "test_families", "test_detection_status", "test_mobilenet", "test_detection_tfds"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 
 def shared_folder() -> Path:
     """Where reference vectors and data sets are: $DARTSMINUS_SHARED, or `../shared` beside the checkout."""
