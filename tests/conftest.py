@@ -13,6 +13,7 @@ import keras  # noqa: E402
 
 from dartsminus_tf.config import SearchConfig  # noqa: E402
 from dartsminus_tf.foundation.config.typed import load_config  # noqa: E402
+from tests.finished_run import old_run, with_digests  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,6 +67,18 @@ def cifar10_dir() -> Path:
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory) -> Path:
+    """A finished training of before there were digests."""
+    return old_run(tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture
+def run(old, tmp_path) -> Path:
+    """The same with digests, of a test's own."""
+    return with_digests(old, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
