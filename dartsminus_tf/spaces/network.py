@@ -1,6 +1,7 @@
 """What derived networks of all families have in common: what training, export and detection ask of a network."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -37,6 +38,18 @@ def require_finite(model: keras.Model, file: str | Path) -> None:
                 f"Weights must be finite numbers, and those of {variable.path} are not: the training has diverged, or "
                 f"the file is damaged; train again. Received: {file}"
             )
+
+
+class Taken(NamedTuple):
+    """What one network took from another.
+
+    Attributes:
+        taken: the number of tensors.
+        left: the names of what has nothing to take and stays as it was.
+    """
+
+    taken: int
+    left: tuple[str, ...] = ()
 
 
 class DerivedNetwork(keras.Model):

@@ -25,12 +25,14 @@ class MobileSearchConfig(Strict):
     head_width: Width = HEAD
     padding: Literal["symmetric", "same"] = PYTORCH.padding
     norm_epsilon: Annotated[float, Field(gt=0, le=1)] = PYTORCH.norm_epsilon
+    affine: bool = False
 
 
 class MobileConfig(MobileSearchConfig):
     """Options of networks of space mobilenet; see `spaces.mobilenet.network.MobileNetwork`.
 
-    `depths` are the genotype's own, so that a search's section can be taken over whole.
+    `depths` are the genotype's own, and norms are affine whatever `affine` says, so that a search's section can be
+    taken over whole.
     """
 
     squeeze_excitation: bool = False
@@ -58,6 +60,6 @@ MOBILENET = Family(
     options=MobileConfig,
     search_options=MobileSearchConfig,
     implied_sizes=implied_sizes,
-    presets="published:presets",
-    preset_slots="published_slots:preset_slots",
+    presets="published.presets:presets",
+    preset_slots="published.slots:preset_slots",
 )
