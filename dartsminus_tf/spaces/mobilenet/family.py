@@ -60,4 +60,5 @@ MOBILENET = Family(
     implied_sizes=implied_sizes,
     presets="published:presets",
     preset_slots="published_slots:preset_slots",
+    stem="imagenet",
 )
