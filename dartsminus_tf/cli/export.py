@@ -11,8 +11,8 @@ from dartsminus_tf.foundation.disk.folders import require_place
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.command import run_command
 from dartsminus_tf.foundation.runs.signals import all_or_nothing
+from dartsminus_tf.pretrained.finished import finished_training
 from dartsminus_tf.runtime import configure
-from dartsminus_tf.train.finished import finished_training
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -32,7 +32,7 @@ def main(values: flags.FlagValues) -> None:
     require_place(place, "--export_dir")
     configure()
     from dartsminus_tf.export.saved_model import export_backbone
-    from dartsminus_tf.train.runner import load_trained
+    from dartsminus_tf.pretrained.trained import load_trained
 
     network, result = load_trained(values.model_dir)
     path = export_backbone(

@@ -52,6 +52,9 @@ class Family:
         implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
         presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
         preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
+        inherit: entry `(source network, target network) -> spaces.network.Taken`: gives a network the weights of one of
+            another genotype; None: it cannot be.
+        stem: of its networks, where a training's config names none.
         published: a JSON file in its folder, {name: {"genotype": ...}}.
         aliases: {key or flag of all families: its old name}, which stays for good.
     """
@@ -73,6 +76,8 @@ class Family:
     implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
     presets: str | None = None
     preset_slots: str | None = None
+    inherit: str | None = None
+    stem: str = "cifar"
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 

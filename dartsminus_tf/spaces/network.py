@@ -11,6 +11,19 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import Genotype
 
 
+class Taken(NamedTuple):
+    """What became of a network's tensors at its start: how many were taken from another, and the places of the rest."""
+
+    taken: int
+    left: tuple[str, ...]
+
+    def line(self, text: str) -> str:
+        """The one line that a person sees, of the source called `text`."""
+        shown = ", ".join(self.left[:6]) + (", ..." if len(self.left) > 6 else "")
+        rest = f"{len(self.left)} are new: {shown}" if self.left else "none is new"
+        return f"init {text}: {self.taken} tensors taken, {rest}"
+
+
 def check_fixed(family: str, **options: tuple) -> None:
     """Refuse options that networks of `family` do not have: {name: (value, the only value)}.
 
@@ -38,18 +51,6 @@ def require_finite(model: keras.Model, file: str | Path) -> None:
                 f"Weights must be finite numbers, and those of {variable.path} are not: the training has diverged, or "
                 f"the file is damaged; train again. Received: {file}"
             )
-
-
-class Taken(NamedTuple):
-    """What one network took from another.
-
-    Attributes:
-        taken: the number of tensors.
-        left: the names of what has nothing to take and stays as it was.
-    """
-
-    taken: int
-    left: tuple[str, ...] = ()
 
 
 class DerivedNetwork(keras.Model):
@@ -90,6 +91,20 @@ class DerivedNetwork(keras.Model):
     def backbone_variables(self) -> list[keras.Variable]:
         """The variables that `features` uses: all but those of the classifier and the auxiliary head."""
         raise NotImplementedError
+
+    @property
+    def classifier_variables(self) -> list[keras.Variable]:
+        """The variables of the classifier and the auxiliary head: what is new where a network starts from another.
+
+        By default all that `features` does not use.
+        """
+        kept = {id(variable) for variable in (*self.backbone_variables, self.drop_path_rate)}
+        return [variable for variable in self.variables if id(variable) not in kept]
+
+    def call_with_still_backbone(self, x: tf.Tensor):
+        """What `model(x, training=True)` returns, in a step that trains `classifier_variables` alone: all else is
+        computed as in inference, statistics included."""
+        return self(x, training=False)
 
     def build_drop_path(self, rate: float) -> None:
         """Create `drop_path_rate`, started at `rate`; 0 leaves drop path out."""

@@ -6,9 +6,9 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
-from dartsminus_tf.foundation.errors import UsageError, brief
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
-from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
+from dartsminus_tf.foundation.runs.results import TrainResult
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
@@ -16,14 +16,13 @@ from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import Start
-from dartsminus_tf.spaces.build import build_network, network_from_config
+from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
-from dartsminus_tf.train.finished import FinishedTraining, finished_training
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
-from dartsminus_tf.train.weights import ADVICE, WEIGHTS, write_weights
 
 
 def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
@@ -131,35 +130,6 @@ def _finish(
         "seconds": round(metrics.seconds, 1),
     }
     return run.write_result(result, {WEIGHTS: digest})
-
-
-def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
-    """The network of a finished training run with its weights, and the run's result.
-
-    Raises:
-        UsageError: where `model_dir` is no finished training run, its result is none, or its weights are damaged, not
-            finite or of another run.
-    """
-    done = finished_training(model_dir)
-    network = _network_of(done)
-    size = done.result["image_size"]
-    network.build((1, size, size, 3))
-    try:
-        network.load_weights(done.weights)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"Not the weights of this network ({brief(error)}): {ADVICE}. Received: {done.weights}"
-        ) from None
-    require_finite(network, done.weights)
-    return network, done.result
-
-
-def _network_of(done: FinishedTraining) -> DerivedNetwork:
-    try:
-        return network_from_config(done.result["network"])
-    except (UsageError, TypeError) as error:
-        where = done.path / RESULT
-        raise UsageError(f"The result describes no network ({error}): {ADVICE}. Received: {where}") from None
 
 
 def summary(result: dict) -> str:

@@ -62,4 +62,6 @@ MOBILENET = Family(
     implied_sizes=implied_sizes,
     presets="published.presets:presets",
     preset_slots="published.slots:preset_slots",
+    inherit="inherit:inherit",
+    stem="imagenet",
 )

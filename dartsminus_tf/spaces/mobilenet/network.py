@@ -168,6 +168,10 @@ class MobileNetwork(DerivedNetwork):
         layers = (self.stem, *(block for block in self.blocks if block is not None))
         return [variable for layer in layers for variable in layer.variables]
 
+    @property
+    def classifier_variables(self) -> list[keras.Variable]:
+        return self.head.classifier.variables
+
     def get_config(self):
         return {
             "genotype": self.genotype.to_dict(),
