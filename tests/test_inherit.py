@@ -25,7 +25,7 @@ def shake(model: keras.Model, seed: int = 0) -> None:
     ranges |= {"beta": (-0.3, 1.0), "offset": (-0.3, 1.0)}
     for variable in model.variables:
         for name, (low, high) in ranges.items():
-            if variable.name.endswith(name) and variable.shape:
+            if variable.name.endswith(name) and len(variable.shape):
                 variable.assign(rng.uniform(low, high, variable.shape))
 
 

@@ -1,5 +1,6 @@
 """What a training starts from: a network with weights is read, and what of it fits is taken."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -10,6 +11,8 @@ from dartsminus_tf.pretrained.described import describe
 from dartsminus_tf.pretrained.exported import load_exported
 from dartsminus_tf.pretrained.load import from_preset
 from dartsminus_tf.pretrained.places import places_of
+from dartsminus_tf.pretrained.searched import finished_search
+from dartsminus_tf.pretrained.supernets import supernet_network
 from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
@@ -49,6 +52,7 @@ READERS = {
     "file": lambda about, _: from_preset(about.text),
     "run": lambda about, _: load_trained(about.text)[0],
     "export": lambda about, _: load_exported(about.text)[0],
+    "search": lambda about, genotype: supernet_network(finished_search(Path(about.text)), genotype),
 }
 
 
