@@ -7,7 +7,7 @@ import keras
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.pretrained.described import describe
+from dartsminus_tf.pretrained.described import describe, is_there
 from dartsminus_tf.pretrained.exported import load_exported
 from dartsminus_tf.pretrained.load import from_preset
 from dartsminus_tf.pretrained.places import places_of
@@ -67,6 +67,21 @@ def start_from(text: str, target: DerivedNetwork) -> Taken:
     return taken
 
 
+def init_content(text: str | None, begun: bool) -> dict[str, str]:
+    """What the run's `data.json` holds of what it starts from.
+
+    Args:
+        text: of the config; None: it starts from random weights.
+        begun: whether the run has a state, which holds all that was taken: the source may be gone then.
+
+    Raises:
+        UsageError: where the source is not there, or damaged.
+    """
+    if text is None or (begun and not is_there(text)):
+        return {}
+    return {"init": describe(text).digest}
+
+
 def take(source: DerivedNetwork, target: DerivedNetwork) -> Taken:
     """Give `target` the tensors of `source` that stand in the same place and have the same shape; the rest stays.
 
@@ -97,7 +112,7 @@ def _take_places(source: DerivedNetwork, target: DerivedNetwork) -> Taken:
             f"section to take them over. Received: {len(fits)} of {len(wanted)} tensors fit"
         )
     for place in fits:
-        wanted[place].assign(found[place])
+        wanted[place].assign(found[place].numpy())
     return Taken(len(fits), tuple(place for place in wanted if place not in fits))
 
 

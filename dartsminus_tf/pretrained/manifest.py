@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dartsminus_tf.foundation.disk import digests
 from dartsminus_tf.foundation.errors import UsageError
@@ -24,6 +24,12 @@ class ExportManifest(Result):
     preprocessing: Preprocessing
     num_classes: Annotated[int, Field(ge=1)]
     class_names: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _of_a_genotype(self):
+        if not isinstance(self.network.get("genotype"), dict):
+            raise ValueError("network.genotype must be there")
+        return self
 
 
 def read_export(folder: Path) -> dict:
