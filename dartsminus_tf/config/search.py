@@ -159,7 +159,7 @@ class SearchConfig(with_sections("search_options")):
         """`channels` and `layers` are the space's, or what its section implies, where they are not given; its section
         and the data's statistics those of `init`."""
         if isinstance(given, dict) and given.get("init") is not None:
-            given = completed_search(given, DataConfig().model_dump())
+            given = completed_search(given)
         name = given.get("space") if isinstance(given, dict) else None
         if not isinstance(name, str) or name not in SPACES:
             return given

@@ -10,7 +10,7 @@ from dartsminus_tf.spaces.family import Family
 from dartsminus_tf.spaces.genotype import Genotype
 
 
-def completed_search(given: Mapping[str, Any], usual_data: Mapping[str, Any]) -> dict[str, Any]:
+def completed_search(given: Mapping[str, Any]) -> dict[str, Any]:
     """`given`, a search's settings with an `init`, with the keys that they leave out.
 
     Options of the supernet that its layers must have, in the section of its family, are filled in one by one, and
@@ -20,12 +20,11 @@ def completed_search(given: Mapping[str, Any], usual_data: Mapping[str, Any]) ->
 
     Args:
         given: as YAML holds it.
-        usual_data: the section `data` of a config that has none.
 
     Raises:
         UsageError: where `init` names no network of the space's family, or one of other layers.
     """
-    space, data, init = given.get("space"), given.get("data", usual_data), given["init"]
+    space, data, init = given.get("space"), given.get("data", {}), given["init"]
     family = family_of(space) if isinstance(space, str) and space in SPACES else None
     if family is None or family.start_section is None or not isinstance(init, str):
         return dict(given)  # refused elsewhere

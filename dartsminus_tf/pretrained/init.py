@@ -17,6 +17,7 @@ from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, Taken
+from dartsminus_tf.spaces.supernet import SearchNetwork
 
 
 class Init(NamedTuple):
@@ -63,6 +64,20 @@ def start_from(text: str, target: DerivedNetwork) -> Taken:
         UsageError: see `read_init` and `take`.
     """
     taken = take(read_init(text, target.genotype).network, target)
+    say(taken.line(text))
+    return taken
+
+
+def start_supernet(text: str, supernet: SearchNetwork) -> Taken:
+    """Give a built supernet what the network that `text` names has for it, and say so.
+
+    Raises:
+        UsageError: see `read_init`, and the family's `inherit_supernet`.
+    """
+    family, source = family_of(supernet.space), read_init(text).network
+    if family_of(source.genotype) is not family or family.inherit_supernet is None:
+        raise UsageError(f"init must be a network of space {supernet.space.name}. Received: {text!r}")
+    taken = family.load(family.inherit_supernet)(source, supernet)
     say(taken.line(text))
     return taken
 

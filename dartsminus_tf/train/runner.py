@@ -12,6 +12,7 @@ from dartsminus_tf.foundation.runs.results import TrainResult
 from dartsminus_tf.loop.distill import find_teacher
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
+from dartsminus_tf.loop.origins import origins
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.records import mend_tables
@@ -24,7 +25,6 @@ from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
-from dartsminus_tf.train.origins import origins
 from dartsminus_tf.train.training import BackboneStart, DropPathSchedule, NetworkTraining
 
 

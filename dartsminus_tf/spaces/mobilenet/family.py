@@ -74,7 +74,9 @@ def start_section(network: Mapping[str, Any]) -> dict[str, Any]:
     around = [network.get(f"{name}_width", usual) for name, usual in AROUND.items()]
     plan = plan_network(depths, network.get("widths") or WIDTHS, multiplier, *around)
     for name, only in (("activation", "relu6"), ("squeeze_excitation", False)):
-        require(network.get(name, only) == only, f"Supernets have {name}={only!r} alone, so must init", network.get(name))
+        require(
+            network.get(name, only) == only, f"Supernets have {name}={only!r} alone, so must init", network.get(name)
+        )
     convention = (network.get(name, usual) for name, usual in PYTORCH._asdict().items())
     return {**described(plan, Convention(*convention)), "affine": True}
 
