@@ -13,9 +13,10 @@ from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
+from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.weight_file import WEIGHTS
 from dartsminus_tf.search.runner import run_search
-from dartsminus_tf.train.runner import load_trained, run_training
-from dartsminus_tf.train.weights import WEIGHTS
+from dartsminus_tf.train.runner import run_training
 from tests.conftest import ROOT, TINY_SEARCH
 
 TINY_TRAIN = [

@@ -21,11 +21,11 @@ from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.status import StatusFile
+from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.report.request import Request
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.seeds import run_seeds
 from dartsminus_tf.spaces.find import find_genotype
-from dartsminus_tf.train.runner import load_trained
 from tests.conftest import ROOT, TINY_SEARCH
 
 TINY = [*TINY_SEARCH, "space=nasbench201", "layers=1"]

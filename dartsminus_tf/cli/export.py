@@ -12,9 +12,9 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.command import run_command
 from dartsminus_tf.foundation.runs.signals import all_or_nothing
+from dartsminus_tf.pretrained.finished import finished_training
 from dartsminus_tf.pretrained.table import require_preset
 from dartsminus_tf.runtime import configure
-from dartsminus_tf.train.finished import finished_training
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -61,7 +61,7 @@ def _require_one_source(values: flags.FlagValues) -> None:
 
 def _export_run(values: flags.FlagValues, place: str | Path, formats: list[str]):
     """(network, what is known of it) of a finished training."""
-    from dartsminus_tf.train.exported import export_training
+    from dartsminus_tf.export.trained import export_training
 
     network, result = export_training(values.model_dir, place, formats)
     return network, f"test accuracy {result['test_accuracy']:.4f}"

@@ -3,13 +3,17 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from dartsminus_tf.config.data import AugmentConfig, DataConfig
+from dartsminus_tf.config.distill import DistillConfig, SourceText
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
+from dartsminus_tf.config.start import completed
 from dartsminus_tf.foundation.config.paths import absolute
 from dartsminus_tf.foundation.config.typed import Fraction, Positive, Precision, Rate
 from dartsminus_tf.spaces.find import published
+
+USUAL_GENOTYPE = "cifar10_s0_best"
 
 
 def _absolute_where_a_path(genotype: str | dict) -> str | dict:
@@ -25,6 +29,13 @@ class TrainConfig(with_sections("options")):
     """Training of a derived network. Defaults are the paper's for CIFAR-10 (as in the released code).
 
     Args:
+        init: what the training starts from, a network with weights: a preset's name, a file of its weights, the run
+            directory of a finished training, or an exported backbone. What the config leaves out of its form and of
+            `data.mean` and `data.std` is that network's (see `config.start`).
+        freeze_epochs: the first so many epochs train the classifier and the auxiliary head alone: all else stands
+            still, batch norms' statistics too.
+        backbone_learning_rate: a multiple of the learning rate, for all but the classifier and the auxiliary head.
+        distill: a teacher that the network learns from, beside the labels.
         genotype: a published name (see `spaces.find`), a JSON file, a search's run directory, or the genotype.
         channels, layers: of the first cells, and the number of cells; by default the paper's for the genotype's family
             (see the family's `build_network`).
@@ -38,7 +49,11 @@ class TrainConfig(with_sections("options")):
 
     runtime: RuntimeConfig = RuntimeConfig()
     data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
-    genotype: Annotated[str | dict[str, Any], AfterValidator(_absolute_where_a_path)] = "cifar10_s0_best"
+    init: SourceText | None = None
+    freeze_epochs: Annotated[int, Field(ge=0, le=10**7)] = 0
+    backbone_learning_rate: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    distill: DistillConfig | None = None
+    genotype: Annotated[str | dict[str, Any], AfterValidator(_absolute_where_a_path)] = USUAL_GENOTYPE
     channels: Annotated[int, Field(ge=1, le=4096)] | None = None
     layers: Annotated[int, Field(ge=1, le=100)] | None = None
     stem: Literal["cifar", "imagenet"] = "cifar"
@@ -52,3 +67,17 @@ class TrainConfig(with_sections("options")):
     precision: Precision = "float32"
     validate_every: Positive = 1
     sync_batch_norm: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """What is left out is that of the network that the training starts from."""
+        if not isinstance(given, dict) or given.get("init") is None:
+            return given
+        return completed(given, cls.model_fields["data"].default.model_dump())
+
+    @model_validator(mode="after")
+    def _check_start(self):
+        if self.freeze_epochs > self.epochs:
+            raise ValueError("freeze_epochs must not exceed epochs")
+        return self

@@ -28,11 +28,11 @@ from dartsminus_tf.foundation.disk.files import write_atomically, write_json
 from dartsminus_tf.foundation.disk.folders import new_folder
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import versions
+from dartsminus_tf.pretrained.manifest import FORMAT, FORMAT_VERSION, MANIFEST
 from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 
-FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
-MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
+CARD = "MODEL_CARD.md"
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 

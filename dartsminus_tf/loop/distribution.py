@@ -58,6 +58,11 @@ def unscale_loss(loss: tf.Tensor) -> tf.Tensor:
     return loss * tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
 
 
+def scale_loss(loss: tf.Tensor) -> tf.Tensor:
+    """The mean over this replica's examples as Keras' losses give it, divided by the number of replicas."""
+    return loss / tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
+
+
 def step_results(metrics: Sequence[keras.metrics.Metric]) -> dict[str, tf.Tensor]:
     """What a step returns: the metrics' values by name, scalars.
 

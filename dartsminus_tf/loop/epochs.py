@@ -17,12 +17,13 @@ from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.signals import StopRequest
+from dartsminus_tf.foundation.runs.states import Position, place_of
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.faults import MOST_STEPS_BACK, check_finite, data_faults, not_finite
 from dartsminus_tf.loop.records import Records
 from dartsminus_tf.loop.reporting import progress_bar
-from dartsminus_tf.loop.state import NotFinite, Position, place_of, state_variables, to_array
+from dartsminus_tf.loop.state import NotFinite, state_variables, to_array
 
 SCORE = "val_accuracy"
 

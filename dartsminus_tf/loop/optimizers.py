@@ -32,11 +32,15 @@ class GlobalGradients:
         largest_gradient: [2], the norm of the largest gradient of one variable in the last step, and that variable's
             number. A norm that is not finite is the largest.
         rate_scale: the learning rate is multiplied by it; 1 unless a run has stepped back (see `loop.faults`).
+
+    A step may be of some of the variables that it was built with: the others and their momentum stay as they are.
     """
 
     def __init__(self, *args, dynamic_loss_scale: bool = False, **kwargs):
         super().__init__(*args, **kwargs)
         self.dynamic_loss_scale = dynamic_loss_scale
+        self._rate_multiples: dict[int, float] = {}  # {number of a variable: multiple of the rate}
+        self._numbers: list[int] = []  # of the variables of the step that is traced
 
     def build(self, variables):
         if not self.built:
@@ -59,11 +63,21 @@ class GlobalGradients:
         norm, index = self.largest_gradient.numpy()
         return float(norm), self._trainable_variables[int(index)].path
 
-    def scaled(self, learning_rate, dtype) -> tf.Tensor:
-        """The rate that a step uses."""
-        return tf.cast(learning_rate * tf.convert_to_tensor(self.rate_scale), dtype)
+    def multiply_rate(self, variables, multiple: float) -> None:
+        """The rate of `variables`, with which it was built, is a multiple of that of the others; not in `lookahead`."""
+        if multiple != 1.0:
+            self._rate_multiples |= {self._get_variable_index(variable): multiple for variable in variables}
+
+    def scaled(self, learning_rate, dtype, variable=None) -> tf.Tensor:
+        """The rate that a step uses (for `variable`)."""
+        rate = learning_rate * tf.convert_to_tensor(self.rate_scale)
+        if variable is not None and self._rate_multiples:
+            rate *= self._rate_multiples.get(self._get_variable_index(variable), 1.0)
+        return tf.cast(rate, dtype)
 
     def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables if trainable_variables is not None and self.built else ()
+        self._numbers = [self._get_variable_index(variable) for variable in variables]
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             grads = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
@@ -106,7 +120,8 @@ class GlobalGradients:
         """Keras' global clipping, whose norms also say which gradient is the largest."""
         norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in grads]))
         index = tf.argmax(tf.where(tf.math.is_finite(norms), norms, norms.dtype.max))
-        super().assign(self.largest_gradient, tf.stack([tf.gather(norms, index), tf.cast(index, tf.float32)]))
+        number = tf.gather(tf.constant(self._numbers or list(range(len(grads))), tf.float32), index)
+        super().assign(self.largest_gradient, tf.stack([tf.gather(norms, index), number]))
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
         norm = tf.norm(norms)
@@ -132,7 +147,7 @@ class SGD(GlobalGradients, keras.optimizers.SGD):
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
-        rate = self.scaled(learning_rate, variable.dtype)
+        rate = self.scaled(learning_rate, variable.dtype, variable)
         gradient = tf.cast(gradient, variable.dtype) + self.l2 * tf.convert_to_tensor(variable)
         if self.momentum:
             velocity = self.momentums[self._get_variable_index(variable)]
@@ -173,7 +188,7 @@ class Adam(GlobalGradients, keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
-        rate, step = self.scaled(learning_rate, dtype), tf.cast(self.iterations.value + 1, dtype)
+        rate, step = self.scaled(learning_rate, dtype, variable), tf.cast(self.iterations.value + 1, dtype)
         gradient = tf.cast(gradient, dtype) + self.l2 * tf.convert_to_tensor(variable)
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
@@ -202,7 +217,7 @@ class RMSprop(GlobalGradients, keras.optimizers.RMSprop):
 
     def update_step(self, gradient, variable, learning_rate):
         gradient = tf.cast(gradient, variable.dtype) + self.l2 * tf.convert_to_tensor(variable)
-        super().update_step(gradient, variable, self.scaled(learning_rate, variable.dtype))
+        super().update_step(gradient, variable, self.scaled(learning_rate, variable.dtype, variable))
 
     def get_config(self):
         return super().get_config() | {"l2": self.l2}

@@ -31,6 +31,11 @@ class Start:
         distribution.check_batch_size(self.strategy, run.config.data.batch_size)
         keras.utils.set_random_seed(self.runtime.seed)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the run has a state that it goes on from."""
+        return bool(Checkpoints(self.run.path / CHECKPOINTS, writes=False).saved())
+
     def scope(self) -> contextlib.AbstractContextManager:
         """The scope of the devices."""
         return self.strategy.scope()

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 
 from dartsminus_tf.foundation.errors import UsageError
@@ -48,6 +47,8 @@ def keras_tensors(alpha: float, file: str | Path | None = None) -> dict[str, np.
     Raises:
         UsageError: where the file cannot be had, is damaged or is another network's.
     """
+    import keras  # a file of weights is told from others without it
+
     name = FILE.format(alpha=alpha)
     source = str(file) if file else "imagenet"
     try:
@@ -69,12 +70,12 @@ def keras_tensors(alpha: float, file: str | Path | None = None) -> dict[str, np.
     return tensors_of(model)
 
 
-def tensors_of(model: keras.Model) -> dict[str, np.ndarray]:
+def tensors_of(model) -> dict[str, np.ndarray]:
     """{"layer/variable": array} of a Keras model."""
     return {f"{layer.name}/{v.name}": v.numpy() for layer in model.layers for v in layer.variables}
 
 
-def _check_names(model: keras.Model, file: str | Path) -> None:
+def _check_names(model, file: str | Path) -> None:
     """Refuse a file whose layers have the model's names in another order: Keras reads them by their order.
 
     Raises:

@@ -1,6 +1,7 @@
 """What derived networks of all families have in common: what training, export and detection ask of a network."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -8,6 +9,19 @@ import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.genotype import Genotype
+
+
+class Taken(NamedTuple):
+    """What became of a network's tensors at its start: how many were taken from another, and the places of the rest."""
+
+    taken: int
+    left: tuple[str, ...]
+
+    def line(self, text: str) -> str:
+        """The one line that a person sees, of the source called `text`."""
+        shown = ", ".join(self.left[:6]) + (", ..." if len(self.left) > 6 else "")
+        rest = f"{len(self.left)} are new: {shown}" if self.left else "none is new"
+        return f"init {text}: {self.taken} tensors taken, {rest}"
 
 
 def check_fixed(family: str, **options: tuple) -> None:
@@ -79,6 +93,20 @@ class DerivedNetwork(keras.Model):
     def backbone_variables(self) -> list[keras.Variable]:
         """The variables that `features` uses: all but those of the classifier and the auxiliary head."""
         raise NotImplementedError
+
+    @property
+    def classifier_variables(self) -> list[keras.Variable]:
+        """The variables of the classifier and the auxiliary head: what is new where a network starts from another.
+
+        By default all that `features` does not use.
+        """
+        kept = {id(variable) for variable in (*self.backbone_variables, self.drop_path_rate)}
+        return [variable for variable in self.variables if id(variable) not in kept]
+
+    def call_with_still_backbone(self, x: tf.Tensor):
+        """What `model(x, training=True)` returns, in a step that trains `classifier_variables` alone: all else is
+        computed as in inference, statistics included."""
+        return self(x, training=False)
 
     def build_drop_path(self, rate: float) -> None:
         """Create `drop_path_rate`, started at `rate`; 0 leaves drop path out."""

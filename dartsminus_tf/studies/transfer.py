@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from dartsminus_tf.export.saved_model import MANIFEST
+from dartsminus_tf.export.trained import export_training
 from dartsminus_tf.foundation.disk.tables import Row, mean_and_spread, write_csv
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.results import TrainResult, finished_result, stored_json
@@ -22,7 +23,6 @@ from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.studies.chains import ROWS, Chain, Plan
 from dartsminus_tf.studies.settings import TransferSettings
-from dartsminus_tf.train.exported import export_training
 from dartsminus_tf.train.runner import run_training
 
 FORMAT = "litert"

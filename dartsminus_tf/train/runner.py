@@ -6,24 +6,26 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
-from dartsminus_tf.foundation.errors import UsageError, brief
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
-from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
+from dartsminus_tf.foundation.runs.results import TrainResult
+from dartsminus_tf.loop.distill import find_teacher
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
+from dartsminus_tf.loop.origins import origins
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import Start
-from dartsminus_tf.spaces.build import build_network, network_from_config
+from dartsminus_tf.pretrained.init import init_content, start_from
+from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
-from dartsminus_tf.train.finished import FinishedTraining, finished_training
-from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
-from dartsminus_tf.train.weights import ADVICE, WEIGHTS, write_weights
+from dartsminus_tf.train.training import BackboneStart, DropPathSchedule, NetworkTraining
 
 
 def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
@@ -39,13 +41,18 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     genotype, space = find_genotype(config.genotype)
     own_options(config, genotype)  # refused before the data are read
     start = Start(run)
+    teacher, content = find_teacher(config.distill), init_content(config.init, start.begun)
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
-        model = _build_training(config, build_configured(config, genotype, data.source.num_classes))
+        network = build_configured(config, genotype, data.source.num_classes)
+        model = _build_training(config, network, None if start.begun else config.init)
+        if teacher is not None:
+            content |= teacher.content()
+            model.distillation = teacher.read(data.mean, data.std, data.source.class_names)
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work, data.source.content) as (run, loop):
+    with start.loop(model, work, {**data.source.content, **content}) as (run, loop):
         keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
@@ -57,6 +64,7 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
     loop.run(
         [
             EpochLearningRate(config.weights, config.epochs),
+            BackboneStart(config.freeze_epochs),
             DropPathSchedule(config.drop_path, config.epochs),
             TensorBoardScalars(run.path / "tensorboard"),
             metrics,
@@ -94,12 +102,18 @@ def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) 
     )
 
 
-def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork, init: str | None) -> NetworkTraining:
+    """The model that is trained; the network starts from `init` where that is given."""
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
+    model.backbone_rate = config.backbone_learning_rate
     size = config.data.image_size
-    model.build((config.data.batch_size, size, size, 3))
+    shape = (config.data.batch_size, size, size, 3)
+    if init is not None:
+        network.build(shape)
+        start_from(init, network)
+    model.build(shape)
     model.compile(build_optimizer(config.weights, config.precision), jit_compile=config.runtime.xla == "step")
     return model
 
@@ -127,39 +141,11 @@ def _finish(
         "test_loss": float(last["val_loss"]),
         "epochs": config.epochs,
         "seed": config.runtime.seed,
+        **origins(run),
         **count(network),
         "seconds": round(metrics.seconds, 1),
     }
     return run.write_result(result, {WEIGHTS: digest})
-
-
-def load_trained(model_dir: str | Path) -> tuple[DerivedNetwork, dict]:
-    """The network of a finished training run with its weights, and the run's result.
-
-    Raises:
-        UsageError: where `model_dir` is no finished training run, its result is none, or its weights are damaged, not
-            finite or of another run.
-    """
-    done = finished_training(model_dir)
-    network = _network_of(done)
-    size = done.result["image_size"]
-    network.build((1, size, size, 3))
-    try:
-        network.load_weights(done.weights)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"Not the weights of this network ({brief(error)}): {ADVICE}. Received: {done.weights}"
-        ) from None
-    require_finite(network, done.weights)
-    return network, done.result
-
-
-def _network_of(done: FinishedTraining) -> DerivedNetwork:
-    try:
-        return network_from_config(done.result["network"])
-    except (UsageError, TypeError) as error:
-        where = done.path / RESULT
-        raise UsageError(f"The result describes no network ({error}): {ADVICE}. Received: {where}") from None
 
 
 def summary(result: dict) -> str:

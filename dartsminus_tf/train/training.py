@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from dartsminus_tf.loop.distill import Distillation
 from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.spaces.network import DerivedNetwork
@@ -14,12 +15,19 @@ class NetworkTraining(keras.Model):
 
         loss = CE(logits, y) + auxiliary_weight * CE(auxiliary logits, y)
 
+    With a teacher the first term is that of `loop.distill`.
+
     Args:
         network: with or without an auxiliary head.
         auxiliary_weight: of the auxiliary head's loss.
         label_smoothing: share of the target that is spread over all classes, in training.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         ema_decay: of the average of the network's variables, which is then what is evaluated; 0 is off.
+
+    Attributes:
+        distillation: the loss with a teacher; None: there is none.
+        backbone_rate: multiple of the learning rate of all but the classifier and the auxiliary head; before `compile`.
+        backbone_moves: whether steps train more than these; call `make_train_function(force=True)` after a change.
     """
 
     def __init__(
@@ -35,6 +43,8 @@ class NetworkTraining(keras.Model):
         self.network = network
         self.auxiliary_weight, self.sync_batch_norm = auxiliary_weight, sync_batch_norm
         self.ema_decay, self.average = ema_decay, None
+        self.distillation: Distillation | None = None
+        self.backbone_rate, self.backbone_moves = 1.0, True
         self.random_seed = step.new_seed()
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -53,6 +63,8 @@ class NetworkTraining(keras.Model):
         """Set the optimizer, built on the network's trainable variables; `jit_compile` is XLA, off as in a search."""
         super().compile(optimizer=optimizer, jit_compile=jit_compile)
         self.optimizer.build(self.network.trainable_variables)
+        if self.backbone_rate != 1.0:
+            self.optimizer.multiply_rate(self._trained_variables(of_backbone=True), self.backbone_rate)
 
     def call(self, x, training=False):
         return self.network(x, training=training)
@@ -70,19 +82,36 @@ class NetworkTraining(keras.Model):
         x, y = data
         mixed = y.shape.rank == 2
         target = y if mixed else tf.one_hot(y, self.network.num_classes)
-        variables = self.network.trainable_variables
+        variables = self.network.trainable_variables if self.backbone_moves else self._trained_variables(False)
+        values = [variable.value for variable in variables]
         settings = step.settings(self.random_seed, self.optimizer.iterations, self.sync_batch_norm)
-        with settings, tf.GradientTape() as tape:
-            outputs = self.network(x, training=True)
+        with settings, tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)  # these alone, so that no other gradient is computed
+            outputs = (
+                self.network(x, training=True) if self.backbone_moves else self.network.call_with_still_backbone(x)
+            )
             logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
             loss = self.train_loss(target, logits)
+            if self.distillation is not None:
+                loss = self.distillation.loss(x, loss, logits)
             if auxiliary is not None:
                 loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
             scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
+        self.optimizer.apply(tape.gradient(scaled, values), variables)
         if self.average is not None:
             self.average.update(self.optimizer.iterations.value - 1)
         return self._measure(loss, tf.argmax(y, axis=-1) if mixed else y, logits)
+
+    def _outputs(self, x):
+        """Logits, and those of the auxiliary head or None, in training."""
+        network = self.network
+        outputs = network(x, training=True) if self.backbone_moves else network.call_with_still_backbone(x)
+        return outputs if network.auxiliary else (outputs, None)
+
+    def _trained_variables(self, of_backbone: bool) -> list[keras.Variable]:
+        """Those of the classifier and the auxiliary head that are trained, or all others."""
+        of_classifier = {id(variable) for variable in self.network.classifier_variables}
+        return [v for v in self.network.trainable_variables if (id(v) not in of_classifier) == of_backbone]
 
     def test_step(self, data):
         x, y = data
@@ -114,3 +143,20 @@ class DropPathSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if self.model.network.drop_path_rate is not None:
             self.model.network.drop_path_rate.assign(self.rate * epoch / self.epochs)
+
+
+class BackboneStart(keras.callbacks.Callback):
+    """Lets all but the classifier and the auxiliary head move from epoch `start` (from 0).
+
+    The step is traced anew then: before, it has no backward pass through the backbone.
+    """
+
+    def __init__(self, start: int):
+        super().__init__()
+        self.start = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        moves = epoch >= self.start
+        if moves != self.model.backbone_moves:
+            self.model.backbone_moves = moves
+            self.model.make_train_function(force=True)

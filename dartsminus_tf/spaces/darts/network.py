@@ -211,6 +211,13 @@ class Network(DerivedNetwork):
             return logits, self.auxiliary_head(outputs[self._auxiliary_cell], training=True)
         return logits
 
+    def call_with_still_backbone(self, x):
+        outputs = self.cell_outputs(x)
+        logits = self.classifier(outputs[-1])
+        if self.auxiliary_head is None:
+            return logits
+        return logits, self.auxiliary_head(outputs[self._auxiliary_cell], training=True)
+
     def features(self, x, training=False) -> dict[str, tf.Tensor]:
         outputs = self.cell_outputs(x, training)
         return {level: outputs[index] for level, index in self._level_cells.items()}

@@ -107,6 +107,10 @@ class BenchmarkNetwork(DerivedNetwork):
         layers = (self.skeleton.stem, *self.skeleton.blocks)
         return [variable for layer in layers for variable in layer.variables]
 
+    @property
+    def classifier_variables(self) -> list[keras.Variable]:
+        return self.skeleton.head.classifier.variables
+
     def get_config(self):
         return {
             "genotype": self.genotype.to_dict(),

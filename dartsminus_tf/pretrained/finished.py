@@ -6,13 +6,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from dartsminus_tf.config import TrainConfig
-from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.disk.digests import require_files
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.runs.directory import RunDirectory, stored_settings
+from dartsminus_tf.foundation.runs.directory import stored_settings
 from dartsminus_tf.foundation.runs.results import RESULT, TrainResult, stored_result
-from dartsminus_tf.train.weights import ADVICE, WEIGHTS, require_plain
+from dartsminus_tf.foundation.runs.status import StatusFile
+from dartsminus_tf.pretrained.weight_file import ADVICE, WEIGHTS, require_plain
 
 
 class FinishedTraining(NamedTuple):
@@ -42,10 +41,9 @@ def finished_training(model_dir: str | Path) -> FinishedTraining:
         raise UsageError(f"model_dir must be a training run. Received: {path}")
     if "genotype" not in settings:
         raise UsageError(f"model_dir must be a run of train.py (this is another kind of run). Received: {path}")
-    run = RunDirectory(path, load_config(TrainConfig, [str(path / "config.yaml")]))
     result, weights = stored_result(path, TrainResult), path / WEIGHTS
     if result is None:
-        status = run.status.read()
+        status = StatusFile(path).read()
         about = f" ({status.brief})" if status is not None else ""
         raise UsageError(
             f"The training run is not finished{about}: call train.py with the same --model_dir again. Received: {path}"
