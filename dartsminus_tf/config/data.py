@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 from dartsminus_tf.foundation.config.paths import PathText
 from dartsminus_tf.foundation.config.typed import OpenFraction, Positive, Rate, Strict
 
-
 BEFORE = "test"  # the validation of trainings that began when there was no other: nothing is chosen by it
 Validation = Literal["auto", "none", "test"] | OpenFraction
 

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from dartsminus_tf.config import TrainConfig
+from dartsminus_tf.config.data import BEFORE
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
+from dartsminus_tf.foundation.disk.tables import Row
 from dartsminus_tf.foundation.errors import UsageError, brief
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
-from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.loop.epochs import SCORE, Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate
@@ -21,7 +23,9 @@ from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
+from dartsminus_tf.train.begun import KIND, as_begun
 from dartsminus_tf.train.finished import FinishedTraining, finished_training
+from dartsminus_tf.train.selection import Patience, to_result
 from dartsminus_tf.train.training import DropPathSchedule, NetworkTraining
 from dartsminus_tf.train.weights import ADVICE, WEIGHTS, write_weights
 
@@ -32,7 +36,8 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     Raises:
         UsageError: on a genotype, data set or directory that cannot be; nothing is written then.
     """
-    run = RunDirectory(model_dir, config)
+    config = as_begun(config, model_dir)
+    run = RunDirectory(model_dir, config, KIND)
     if (result := run.finished(TrainResult)) is not None:
         mend_tables(run.path)
         return result
@@ -41,11 +46,11 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     start = Start(run)
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
-        model = _build_training(config, build_configured(config, genotype, data.source.num_classes))
+        model = _build_training(config, build_configured(config, genotype, data.source.num_classes), data)
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
-    work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work, data.source.content) as (run, loop):
+    work = Work(batches.from_step, steps, config.epochs, data.validation(), config.validate_every)
+    with start.loop(model, work, data.content) as (run, loop):
         keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
@@ -54,16 +59,36 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
     config = run.config
     loop.restore()
     metrics = MetricsCsv(loop.records, config.epochs, quiet=config.runtime.verbose == 0)
-    loop.run(
-        [
-            EpochLearningRate(config.weights, config.epochs),
-            DropPathSchedule(config.drop_path, config.epochs),
-            TensorBoardScalars(run.path / "tensorboard"),
-            metrics,
-        ]
-    )
+    patience = Patience(config.patience, metrics.table)
+    if patience.stopped_epoch is None:
+        loop.run(
+            [
+                EpochLearningRate(config.weights, config.epochs),
+                DropPathSchedule(config.drop_path, config.epochs),
+                TensorBoardScalars(run.path / "tensorboard"),
+                metrics,
+                patience,
+            ]
+        )
+    epoch = to_result(loop, config, metrics.table.rows)
     model.keep_average()
-    return _finish(run, model.network, data, metrics, space)
+    measured = {
+        **_tested(loop, data, config, metrics.table.row(epoch)),
+        "epoch": epoch,
+        "stopped_epoch": patience.stopped_epoch,
+        "seconds": round(metrics.seconds, 1),
+    }
+    return _finish(run, model.network, data, measured, space)
+
+
+def _tested(loop: Loop, data: ImageData, config: TrainConfig, row: Row) -> dict:
+    """What is said of the result's epoch, whose `row` of the table this is: here alone the test split counts."""
+    if config.data.validation == BEFORE:
+        test = {name.removeprefix("val_"): float(value) for name, value in row.items() if name.startswith("val_")}
+    else:
+        test = loop.test(data.test())
+    validated = float(row[SCORE]) if config.validates else None
+    return {f"test_{name}": round(value, 6) for name, value in test.items()} | {"validation_accuracy": validated}
 
 
 def own_options(config: TrainConfig, genotype: Genotype) -> dict:
@@ -94,24 +119,23 @@ def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) 
     )
 
 
-def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork, data: ImageData) -> NetworkTraining:
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
+    if config.class_weight == "balanced":
+        model.class_weights = data.class_weights()
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     model.compile(build_optimizer(config.weights, config.precision), jit_compile=config.runtime.xla == "step")
     return model
 
 
-def _finish(
-    run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv, space: str | None
-) -> dict:
+def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, measured: dict, space: str | None) -> dict:
     weights = run.path / WEIGHTS
     require_finite(network, weights)
     digest = write_weights(weights, lambda file: network.save_weights(file, overwrite=True))
     config = run.config
-    last = metrics.table.row(config.epochs - 1)
     result = {
         "kind": "train",
         "space": space,
@@ -122,13 +146,10 @@ def _finish(
         "data": config.data.name,
         "class_names": list(data.source.class_names),
         "preprocessing": {"mean": list(data.mean), "std": list(data.std)},
-        "test_accuracy": float(last["val_accuracy"]),
-        "test_top5_accuracy": float(last["val_top5_accuracy"]),
-        "test_loss": float(last["val_loss"]),
         "epochs": config.epochs,
         "seed": config.runtime.seed,
         **count(network),
-        "seconds": round(metrics.seconds, 1),
+        **measured,
     }
     return run.write_result(result, {WEIGHTS: digest})
 
@@ -164,7 +185,9 @@ def _network_of(done: FinishedTraining) -> DerivedNetwork:
 
 def summary(result: dict) -> str:
     """The one line that a training ends with."""
+    accuracy = result.get("validation_accuracy")
+    validated = "" if accuracy is None else f" (epoch {result['epoch'] + 1}, validation accuracy {accuracy:.4f})"
     return (
-        f"training finished: test accuracy {result['test_accuracy']:.4f}, {result['parameters']:,} parameters, "
+        f"training finished: test accuracy {result['test_accuracy']:.4f}{validated}, {result['parameters']:,} parameters, "
         f"{result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
     )

@@ -1,6 +1,7 @@
 """A derived network with its training losses, as a Keras model that `fit` trains."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.loop.distribution import step_results, unscale_loss
@@ -14,12 +15,19 @@ class NetworkTraining(keras.Model):
 
         loss = CE(logits, y) + auxiliary_weight * CE(auxiliary logits, y)
 
+    With class weights w each example's cross entropies are multiplied by sum_c y_c w_c before the mean over the batch:
+    by the weight of its class, and for a mixed example by the weights of its classes in the shares that they are mixed
+    in. Label smoothing changes the target, not that weight.
+
     Args:
         network: with or without an auxiliary head.
         auxiliary_weight: of the auxiliary head's loss.
         label_smoothing: share of the target that is spread over all classes, in training.
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         ema_decay: of the average of the network's variables, which is then what is evaluated; 0 is off.
+
+    Attributes:
+        class_weights: [classes] of the loss in training; None: all weigh alike.
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class NetworkTraining(keras.Model):
         self.auxiliary_weight, self.sync_batch_norm = auxiliary_weight, sync_batch_norm
         self.ema_decay, self.average = ema_decay, None
         self.random_seed = step.new_seed()
+        self.class_weights: np.ndarray | None = None
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -75,14 +84,18 @@ class NetworkTraining(keras.Model):
         with settings, tf.GradientTape() as tape:
             outputs = self.network(x, training=True)
             logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
-            loss = self.train_loss(target, logits)
+            loss = self._weighed_loss(target, logits)
             if auxiliary is not None:
-                loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
+                loss += self.auxiliary_weight * self._weighed_loss(target, auxiliary)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, [v.value for v in variables]), variables)
         if self.average is not None:
             self.average.update(self.optimizer.iterations.value - 1)
         return self._measure(loss, tf.argmax(y, axis=-1) if mixed else y, logits)
+
+    def _weighed_loss(self, target, logits):
+        weights = None if self.class_weights is None else tf.linalg.matvec(target, self.class_weights)
+        return self.train_loss(target, logits, sample_weight=weights)
 
     def test_step(self, data):
         x, y = data

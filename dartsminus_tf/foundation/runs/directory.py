@@ -38,7 +38,7 @@ class RunKind:
         lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
-        as_now: brings settings that an older version stored into the form that settings have now.
+        as_now: brings settings that an older version stored into the form that settings have now; those have it.
     """
 
     file: str = "config.yaml"
@@ -108,7 +108,8 @@ class RunDirectory:
         self.path, self.config, self.kind, self.parent = Path(path), config, kind, parent
         self.status = StatusFile(self.path)
         if (self.path / kind.file).exists():
-            kind.require_same(self._with_new_keys(stored_settings(self.path, kind)), self.settings, self.path)
+            stored = self._with_new_keys(kind.as_now(stored_settings(self.path, kind)))
+            kind.require_same(stored, self.settings, self.path)
         elif self.path.exists() and not self._is_free():
             raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
         elif not self.path.exists():

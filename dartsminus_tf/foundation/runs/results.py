@@ -71,6 +71,9 @@ class TrainResult(Result):
     test_accuracy: Share
     test_top5_accuracy: Share
     test_loss: float
+    epoch: Whole | None = None
+    stopped_epoch: Whole | None = None
+    validation_accuracy: Share | None = None
     parameters: Whole
     multiply_adds: Whole
     seconds: Annotated[float, Field(ge=0)]
