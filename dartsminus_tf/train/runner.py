@@ -188,6 +188,6 @@ def summary(result: dict) -> str:
     accuracy = result.get("validation_accuracy")
     validated = "" if accuracy is None else f" (epoch {result['epoch'] + 1}, validation accuracy {accuracy:.4f})"
     return (
-        f"training finished: test accuracy {result['test_accuracy']:.4f}{validated}, {result['parameters']:,} parameters, "
-        f"{result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
+        f"training finished: test accuracy {result['test_accuracy']:.4f}{validated}, "
+        f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
     )
