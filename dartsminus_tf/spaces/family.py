@@ -58,8 +58,8 @@ class Family:
             cost where it is not None; None: nobody has written it.
         inherit: entry `(source network, target network) -> spaces.network.Taken`: gives a network the weights of one of
             another genotype; None: it cannot be.
-        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: gives a supernet a network's weights; None:
-            its searches start at random.
+        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: a supernet takes a network's weights;
+            None: its searches start at random.
         start_section: of a network's options, the section of a search that starts from it: `(options) -> options of a
             supernet with the same layers`.
         derive: entry `(supernet, genotype) -> DerivedNetwork` with the supernet's weights; None: it has none for it.
