@@ -46,7 +46,9 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     start = Start(run)
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
-        model = _build_training(config, build_configured(config, genotype, data.source.num_classes), data)
+        model = _build_training(config, build_configured(config, genotype, data.source.num_classes))
+        if config.class_weight == "balanced":
+            model.class_weights = data.class_weights()
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.validation(), config.validate_every)
@@ -119,12 +121,10 @@ def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) 
     )
 
 
-def _build_training(config: TrainConfig, network: DerivedNetwork, data: ImageData) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork) -> NetworkTraining:
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
-    if config.class_weight == "balanced":
-        model.class_weights = data.class_weights()
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
     model.compile(build_optimizer(config.weights, config.precision), jit_compile=config.runtime.xla == "step")
