@@ -56,8 +56,8 @@ class Family:
         preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
         inherit: entry `(source network, target network) -> spaces.network.Taken`: gives a network the weights of one of
             another genotype; None: it cannot be.
-        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: gives a supernet a network's weights; None:
-            its searches start at random.
+        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: gives a supernet the weights of a
+            network; None: its searches start at random.
         start_section: of a network's options, the section of a search that starts from it: `(options) -> options of a
             supernet with the same layers`.
         derive: entry `(supernet, genotype) -> DerivedNetwork` with the supernet's weights; None: it has none for it.
