@@ -4,8 +4,8 @@
     python benchmarks/supernet_memory.py --init=efficientnet_lite0_imagenet --image_size=96 --batch_size=64
 
 With `--init` it is the supernet that starts from a published network, and the step is a whole one: alpha's and the
-weights'. Each variant runs in a process of its own; printed are its peak resident memory, what the step added to it, and the
-seconds of the second step.
+weights'. Each variant runs in a process of its own; printed are its peak resident memory, what the step added to it,
+and the seconds of the second step.
 """
 
 import json

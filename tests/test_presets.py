@@ -51,7 +51,7 @@ def only(monkeypatch):
     """Makes a preset the only one that there is."""
 
     def put(preset: Preset) -> Preset:
-        for module in ("sources", "load"):
+        for module in ("sources", "load", "table"):
             monkeypatch.setattr(f"dartsminus_tf.pretrained.{module}.known_presets", lambda: {preset.name: preset})
         return preset
 

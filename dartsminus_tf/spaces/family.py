@@ -54,10 +54,12 @@ class Family:
         implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
         presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
         preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
+        draw: entry `(rng, channels, image_size, num_classes, multiply_adds, **own) -> genotype`, a random one, of that
+            cost where it is not None; None: nobody has written it.
         inherit: entry `(source network, target network) -> spaces.network.Taken`: gives a network the weights of one of
             another genotype; None: it cannot be.
-        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: gives a supernet the weights of a
-            network; None: its searches start at random.
+        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: a supernet takes a network's weights;
+            None: its searches start at random.
         start_section: of a network's options, the section of a search that starts from it: `(options) -> options of a
             supernet with the same layers`.
         derive: entry `(supernet, genotype) -> DerivedNetwork` with the supernet's weights; None: it has none for it.
@@ -83,6 +85,7 @@ class Family:
     implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
     presets: str | None = None
     preset_slots: str | None = None
+    draw: str | None = None
     inherit: str | None = None
     inherit_supernet: str | None = None
     start_section: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None

@@ -93,6 +93,7 @@ MOBILENET = Family(
     options=MobileConfig,
     search_options=MobileSearchConfig,
     implied_sizes=implied_sizes,
+    draw="draw:draw",
     presets="published.presets:presets",
     preset_slots="published.slots:preset_slots",
     inherit="inherit:inherit",
