@@ -30,10 +30,12 @@ ASKED = {
     "flops": ("flops.target_mflops=300", None),
     "rematerialize": ("rematerialize=true", {"rematerialize": True}),
     "precision": ("precision=mixed_bfloat16", None),
+    "init": ("init=efficientnet_lite0_imagenet", None),
+    "distill": ("distill.teacher=efficientnet_lite0_imagenet", None),
 }
 LACKS = {
-    "darts": {"flops", "precision"},
-    "nasbench201": {"progressive", "flops", "precision"},
+    "darts": {"flops", "precision", "init", "distill"},
+    "nasbench201": {"progressive", "flops", "precision", "init", "distill"},
     "mobilenet": {"conv1", "partial_channels", "edge_normalization", "skip_dropout", "progressive"},
 }
 
@@ -41,6 +43,7 @@ LACKS = {
 def test_every_entry_loads():
     for family in FAMILIES.values():
         entries = [family.supernet, family.network, family.torch_slots, family.derive_capped, family.truth]
+        entries += [family.inherit, family.inherit_supernet, family.derive]
         assert all(callable(family.load(entry)) for entry in entries if entry)
         assert family.published is None or family.file(family.published).is_file()
 

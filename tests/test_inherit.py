@@ -9,47 +9,8 @@ import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
 from dartsminus_tf.spaces.mobilenet.arrays import Block, Norm, fitted, moments, resized
-from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES
 from dartsminus_tf.spaces.mobilenet.inherit import derive, inherit, inherit_supernet, read_block
-
-SOURCE = "k5e6,k3e3|k3e6,k7e6|k5e6|k3e6,skip|k7e3|k3e6"
-OTHER = "k3e3,skip|k7e6,k5e3|k5e6|k5e3,k3e6|k3e6|k7e3"
-SIZES = {"widths": (8, 8, 16, 16, 16, 16), "stem_width": 8, "separable_width": 8, "head_width": 16}
-SIZES |= {"padding": "same", "norm_epsilon": 1e-3}
-
-
-def shake(model: keras.Model, seed: int = 0) -> None:
-    """Scales, offsets and statistics of norms at random, so that images make a difference to logits."""
-    rng = np.random.default_rng(seed)
-    ranges = {"variance": (0.02, 0.1), "mean": (-0.3, 0.3), "gamma": (0.5, 1.5), "scale": (0.5, 1.5)}
-    ranges |= {"beta": (-0.3, 1.0), "offset": (-0.3, 1.0)}
-    for variable in model.variables:
-        for name, (low, high) in ranges.items():
-            if variable.name.endswith(name) and len(variable.shape):
-                variable.assign(rng.uniform(low, high, variable.shape))
-
-
-def network(text: str = SOURCE, num_classes: int = 5, **options) -> keras.Model:
-    model = dm.build_network(dm.Genotype.from_string(text), num_classes=num_classes, **(SIZES | options))
-    model.build((1, 32, 32, 3))
-    return model
-
-
-def supernet(num_classes: int = 5, **options):
-    net = dm.build_supernet("mobilenet", depths=(2, 2, 1, 2, 1, 1), num_classes=num_classes, **(SIZES | options))
-    net.build((1, 32, 32, 3))
-    net.beta.assign(0.0)
-    return net
-
-
-def choose(net, text: str) -> None:
-    """Alpha that is sure of a genotype."""
-    names = dm.Genotype.from_string(text).operations["layers"]
-    for kind, rows in net.rows.items():
-        alpha = np.zeros(net.alphas[kind].shape)
-        for row, layer in enumerate(rows):
-            alpha[row, PRIMITIVES.index(names[layer])] = 50.0
-        net.alphas[kind].assign(alpha)
+from tests.mobile_runs import OTHER, SOURCE, choose, network, shake, supernet
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from dartsminus_tf.foundation.runs.states import BrokenState, Position, read_state
 
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.states import BrokenState, Position, read_state
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.records import mend_tables, read_tables, rows_of
 from dartsminus_tf.loop.reporting import MetricsCsv

@@ -97,7 +97,7 @@ class _Transfer:
             self.left = [variable.path for variable in classifiers[1].variables]
         for layers in pairs:
             for theirs, own in zip(*(layer.variables for layer in layers), strict=True):
-                own.assign(theirs)
+                own.assign(theirs.numpy())
             self.taken += len(layers[0].variables)
 
     def ended(self) -> Taken:
