@@ -35,12 +35,14 @@ def config_of(source, *overrides) -> TrainConfig:
 
 def test_a_run_begins_with_its_source_and_outlives_it(source, tmp_path, capsys):
     mine = shutil.copytree(source, tmp_path / "source")
-    config, path = config_of(mine, "ema_decay=0.5"), tmp_path / "run"
+    config, path = config_of(mine, "ema_decay=0.5", f"distill.teacher={source}", "freeze_epochs=1"), tmp_path / "run"
     result = run_training(config, path)
     assert f"init {mine}: " in capsys.readouterr().out
     digest = json.loads((source / RESULT).read_text())["digests"][WEIGHTS]
     assert result["init"] == {"source": str(mine), "digest": digest}
-    assert json.loads((path / "data.json").read_text())["init"] == digest
+    assert json.loads((path / "data.json").read_text()).items() >= {"init": digest, "teacher": digest}.items()
+    teacher = {"teacher": str(source), "weight": 0.5, "temperature": 2.0, "digest": digest}
+    assert result["distill"].items() >= teacher.items() and result["distill"]["seconds"] > 0
     expected, network = places_of(read_init(str(mine)).network), load_trained(path)[0]
     assert result["preprocessing"] == json.loads((source / RESULT).read_text())["preprocessing"]
     for place, variable in places_of(network).items():
