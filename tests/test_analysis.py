@@ -17,11 +17,11 @@ from dartsminus_tf.analysis import modes
 from dartsminus_tf.analysis.compare import group_rows
 from dartsminus_tf.analysis.drawing import draw
 from dartsminus_tf.analysis.landscape import directions
-from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
-from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.analysis.skip_advantage import WeighedBlock
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.history import SearchHistory, find_histories
 from tests.conftest import ROOT, TINY_SEARCH

@@ -19,22 +19,16 @@ from dartsminus_tf.export.parity import require_parity
 from dartsminus_tf.foundation.disk.digests import folder_digests
 from dartsminus_tf.foundation.errors import UsageError
 from tests.conftest import ROOT
-from tests.finished_run import old_run, refused, with_digests
+from tests.finished_run import refused, with_digests
 from tests.test_portable import CELLS
 
 
-@pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    """A finished training."""
-    return old_run(tmp_path_factory.mktemp("old"))
-
-
 @pytest.fixture
-def run(old, tmp_path, monkeypatch):
+def run(run, tmp_path, monkeypatch):
     """A finished training in a folder of its own, which the process works in; TensorFlow must not be asked for."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(export, "configure", None)
-    return with_digests(old, tmp_path / "run")
+    return run
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,16 @@ from urllib.parse import unquote
 import pytest
 from matplotlib.text import Text
 
-from dartsminus_tf.analysis import modes, report, spectrum, style
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request
+from dartsminus_tf.analysis import modes, spectrum
 from dartsminus_tf.foundation import figures
 from dartsminus_tf.foundation.disk.tables import csv_text, markdown
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import shown
 from dartsminus_tf.foundation.runs.command import refuse, this_command
+from dartsminus_tf.report import page as report
+from dartsminus_tf.report import style
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
 from tests.legacy.artefacts import unpack
 
 LONG = "x" * 5000

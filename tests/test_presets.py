@@ -6,8 +6,8 @@ import pytest
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.pretrained.table import known_presets
-from dartsminus_tf.spaces.mobilenet.naming import NAMINGS
-from dartsminus_tf.spaces.mobilenet.published import MobilePreset
+from dartsminus_tf.spaces.mobilenet.published.naming import NAMINGS
+from dartsminus_tf.spaces.mobilenet.published.presets import MobilePreset
 from dartsminus_tf.spaces.preset import Preset, Source
 from tests import torch_files as torch
 
@@ -51,7 +51,7 @@ def only(monkeypatch):
     """Makes a preset the only one that there is."""
 
     def put(preset: Preset) -> Preset:
-        for module in ("sources", "load"):
+        for module in ("sources", "load", "table"):
             monkeypatch.setattr(f"dartsminus_tf.pretrained.{module}.known_presets", lambda: {preset.name: preset})
         return preset
 

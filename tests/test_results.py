@@ -13,20 +13,7 @@ from dartsminus_tf.pretrained.finished import finished_training
 from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.spaces.find import find_genotype, published_genotype
-from tests.finished_run import flip, old_run, refused, with_digests
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    """A run without digests."""
-    return old_run(tmp_path_factory.mktemp("old"))
-
-
-@pytest.fixture
-def run(old, tmp_path):
-    """The same with digests."""
-    return with_digests(old, tmp_path / "run")
-
+from tests.finished_run import flip, refused
 
 NO_RESULTS = {
     "nothing": "",

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from dartsminus_tf.analysis import modes
-from dartsminus_tf.analysis.report import Section, write_report
-from dartsminus_tf.analysis.sections import LARGEST_FIGURE, LARGEST_SECTION
-from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import new_figure, save
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.report.page import Section, write_report
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.sections import LARGEST_FIGURE, LARGEST_SECTION
+from dartsminus_tf.report.style import new_figure, save
 
 GOOD = {"mode": "cell", "title": "Cells", "items": [{"text": "a"}, {"figure": "own.png", "caption": "c"}]}
 

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.states import BrokenState, Position, read_state
 from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.records import mend_tables, read_tables, rows_of
 from dartsminus_tf.loop.reporting import MetricsCsv
-from dartsminus_tf.loop.state import BrokenState, NotFinite, Position, load_state, read_state
+from dartsminus_tf.loop.state import NotFinite, load_state
 from tests.small_loop import EPOCHS, OFTEN, STEPS, At, damage, explodes_at, go, make_loop
 
 STEP_BACK = RuntimeConfig(verbose=0, on_nonfinite="step_back")

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from dartsminus_tf.analysis import modes
-from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli import quickstart
 from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.config.entries import load_entry
@@ -23,6 +22,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.status import StatusFile
 from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.report.request import Request
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.seeds import run_seeds
 from dartsminus_tf.spaces.find import find_genotype

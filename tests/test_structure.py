@@ -38,6 +38,7 @@ class Allowed(NamedTuple):
 ALLOWED = (
     Allowed("dartsminus_tf/config/search.py", "s0", "the space of a search that names none"),
     Allowed("dartsminus_tf/config/search.py", "darts", "a value of `method`: no auxiliary skip"),
+    Allowed("dartsminus_tf/studies/chains.py", "darts", "a value of `method`: the row without the auxiliary skip"),
     Allowed("dartsminus_tf/analysis/grid.py", "darts", "the row of a table with that value of `method`"),
 )
 

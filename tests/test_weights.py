@@ -12,20 +12,8 @@ from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.pretrained.finished import finished_training
 from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
-from tests.finished_run import flip, old_run, refused, with_digests, without_digests
+from tests.finished_run import flip, refused, without_digests
 from tests.legacy.artefacts import unpack
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    """A run without digests."""
-    return old_run(tmp_path_factory.mktemp("old"))
-
-
-@pytest.fixture
-def run(old, tmp_path):
-    """The same with digests."""
-    return with_digests(old, tmp_path / "run")
 
 
 def changed(path, change) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.lines import Line2D
 
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.foundation.disk.tables import Row, markdown, mean_and_spread, write_csv
 from dartsminus_tf.foundation.figures import add_legend
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import epoch_axis, new_figure, operation_color, run_color, save
 from dartsminus_tf.search.history import SearchHistory, find_histories
 
 _SEED = re.compile(r"/?seed_\d+$")

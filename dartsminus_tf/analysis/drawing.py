@@ -6,9 +6,9 @@ that of the state it feeds: no two labels can overlap. A chain of layers (Mobile
 
 from pathlib import Path
 
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import new_figure, operation_color, save, stem_of
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import new_figure, operation_color, save, stem_of
 from dartsminus_tf.search.history import find_histories
 from dartsminus_tf.spaces.genotype import CellGraph, Genotype
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dartsminus_tf.analysis.compare import compare_section
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.seeds import run_seeds
 

@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
-from dartsminus_tf.analysis.settings import LandscapeSettings, Request
-from dartsminus_tf.analysis.style import save, stem_of
+from dartsminus_tf.analysis.settings import LandscapeSettings
 from dartsminus_tf.foundation.disk.tables import write_csv
 from dartsminus_tf.foundation.figures import new_figure
 from dartsminus_tf.loop.reporting import progress_bar
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import save, stem_of
 from dartsminus_tf.search.history import find_histories
 
 Alphas = dict[str, np.ndarray]

@@ -3,27 +3,23 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dartsminus_tf.analysis.report import read_sections
-from dartsminus_tf.analysis.settings import (
-    AnalysisSettings,
-    HessianSettings,
-    LandscapeSettings,
-    Request,
-    SkipAdvantageSettings,
-)
+from dartsminus_tf.analysis.settings import HessianSettings, LandscapeSettings, SkipAdvantageSettings
 from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.config.entries import load_entry
 from dartsminus_tf.foundation.config.typed import Strict, load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunKind
 from dartsminus_tf.foundation.runs.status import StatusFile
+from dartsminus_tf.report.page import read_sections
+from dartsminus_tf.report.request import AnalysisSettings, Request
+from dartsminus_tf.studies.settings import TransferSettings
 
 
 class Mode(NamedTuple):
     """One analysis.
 
     Attributes:
-        entry: "module:function" of this package, (Request) -> Section.
+        entry: "module:function", (Request) -> Section.
         settings: what --config_file and --params_override set.
         shows: what it is for.
         reads_runs: whether it is about searches that are there.
@@ -37,30 +33,48 @@ class Mode(NamedTuple):
 
 MODES = {
     "alpha": Mode(
-        "trajectories:analyse",
+        "dartsminus_tf.analysis.trajectories:analyse",
         AnalysisSettings,
         "softmax(alpha) of every edge over epochs, with beta, skips and entropy",
     ),
-    "cell": Mode("drawing:analyse", AnalysisSettings, "the derived cell, drawn"),
-    "hessian": Mode("spectrum:analyse", HessianSettings, "eigenvalues of d2 L_val / d alpha2 at every checkpoint"),
+    "cell": Mode("dartsminus_tf.analysis.drawing:analyse", AnalysisSettings, "the derived cell, drawn"),
+    "hessian": Mode(
+        "dartsminus_tf.analysis.spectrum:analyse",
+        HessianSettings,
+        "eigenvalues of d2 L_val / d alpha2 at every checkpoint",
+    ),
     "landscape": Mode(
-        "landscape:analyse",
+        "dartsminus_tf.analysis.landscape:analyse",
         LandscapeSettings,
         "validation accuracy and loss over two random directions in alpha",
     ),
     "skip_advantage": Mode(
-        "skip_advantage:analyse",
+        "dartsminus_tf.analysis.skip_advantage:analyse",
         SkipAdvantageSettings,
         "a ResNet whose skips carry learnable coefficients",
         reads_runs=False,
     ),
     "methods": Mode(
-        "grid:methods", SearchConfig, "DARTS against DARTS- under one config, several seeds", reads_runs=False
+        "dartsminus_tf.analysis.grid:methods",
+        SearchConfig,
+        "DARTS against DARTS- under one config, several seeds",
+        reads_runs=False,
     ),
     "beta_ablation": Mode(
-        "grid:beta_ablation", SearchConfig, "initial values and schedules of beta, several seeds", reads_runs=False
+        "dartsminus_tf.analysis.grid:beta_ablation",
+        SearchConfig,
+        "initial values and schedules of beta, several seeds",
+        reads_runs=False,
     ),
-    "compare": Mode("compare:analyse", AnalysisSettings, "any set of searches as one table and one figure"),
+    "transfer": Mode(
+        "dartsminus_tf.studies.transfer:analyse",
+        TransferSettings,
+        "networks searched from published weights beside the whole one, random ones and what each part is worth",
+        reads_runs=False,
+    ),
+    "compare": Mode(
+        "dartsminus_tf.analysis.compare:analyse", AnalysisSettings, "any set of searches as one table and one figure"
+    ),
 }
 
 
@@ -88,7 +102,7 @@ def run(mode: str, request: Request) -> str:
     """
     from dartsminus_tf.search.history import find_histories
 
-    analyse = load_entry(MODES[mode].entry, __package__)
+    analyse = load_entry(MODES[mode].entry)
     if MODES[mode].reads_runs:
         find_histories(request.run_dirs)  # what cannot be is refused before anything is written
     read_sections(request.directory)

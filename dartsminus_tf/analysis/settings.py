@@ -1,19 +1,12 @@
-"""What an analysis is asked for (`Request`), and the settings of those that run no search."""
+"""The settings of analyses that run no search."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dartsminus_tf.config import DataConfig, RuntimeConfig
-from dartsminus_tf.foundation.config.typed import Positive, Strict
-
-
-class AnalysisSettings(Strict):
-    """What all analyses have: how the process runs."""
-
-    runtime: RuntimeConfig = RuntimeConfig()
+from dartsminus_tf.config import DataConfig
+from dartsminus_tf.foundation.config.typed import Positive
+from dartsminus_tf.report.request import AnalysisSettings
 
 
 class HessianSettings(AnalysisSettings):
@@ -67,22 +60,3 @@ class SkipAdvantageSettings(AnalysisSettings):
     epochs: Positive = 20
     steps_per_epoch: Positive | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asks for.
-
-    Args:
-        run_dirs: run directories of searches, or directories that hold several.
-        directory: where figures, tables and the report go, and the runs that the analysis makes.
-        settings: the analysis' own, checked.
-        config_files, overrides, seeds: of the runs that the analysis makes.
-    """
-
-    run_dirs: list[str]
-    directory: Path
-    settings: Strict
-    config_files: list[str] = field(default_factory=list)
-    overrides: list[str] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=lambda: [0])

@@ -13,14 +13,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request, SkipAdvantageSettings
-from dartsminus_tf.analysis.style import epoch_axis, new_figure, run_color, save
+from dartsminus_tf.analysis.settings import SkipAdvantageSettings
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.disk.tables import Row, write_csv
 from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.ops.layers import Classifier, ConvNorm
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import epoch_axis, new_figure, run_color, save
 
 STAGES = 3
 EDGE = 0.02  # a softmax cannot give 0 or 1

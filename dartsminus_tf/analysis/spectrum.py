@@ -7,13 +7,14 @@ eigenvalue by Lanczos iterations on the same products.
 import keras
 import numpy as np
 
-from dartsminus_tf.analysis.report import Section
 from dartsminus_tf.analysis.restored import RestoredSearch
-from dartsminus_tf.analysis.settings import HessianSettings, Request
-from dartsminus_tf.analysis.style import new_figure, run_color, save
+from dartsminus_tf.analysis.settings import HessianSettings
 from dartsminus_tf.foundation.disk.tables import write_csv
 from dartsminus_tf.foundation.figures import add_legend
 from dartsminus_tf.loop.reporting import progress_bar
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import new_figure, run_color, save
 from dartsminus_tf.search.hessian import AlphaHessian
 from dartsminus_tf.search.history import SearchHistory, find_histories
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from dartsminus_tf.analysis.report import Section
-from dartsminus_tf.analysis.settings import Request
-from dartsminus_tf.analysis.style import epoch_axis, new_figure, operation_color, run_color, save, stem_of
 from dartsminus_tf.foundation.disk.tables import write_csv
 from dartsminus_tf.foundation.figures import add_legend
+from dartsminus_tf.report.page import Section
+from dartsminus_tf.report.request import Request
+from dartsminus_tf.report.style import epoch_axis, new_figure, operation_color, run_color, save, stem_of
 from dartsminus_tf.search.history import SearchHistory, find_histories
 
 COLUMNS = 4

@@ -6,11 +6,11 @@ from pathlib import Path
 from absl import flags
 
 from dartsminus_tf.analysis import modes
-from dartsminus_tf.analysis.settings import Request
 from dartsminus_tf.cli.flags import configure_runtime, define_table_flag, parse_seeds, search_overrides
 from dartsminus_tf.foundation.config.paths import define_paths
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.command import define_run_flags, run_command
+from dartsminus_tf.report.request import Request
 
 
 def define_flags(values: flags.FlagValues) -> None:

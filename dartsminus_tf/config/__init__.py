@@ -4,7 +4,7 @@ Unknown keys are refused, ranges and rules between fields are checked when a con
 space's family has what is asked for.
 """
 
-from dartsminus_tf.config.data import AugmentConfig, DataConfig
+from dartsminus_tf.config.data import AugmentConfig, DataConfig, TrainDataConfig
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig
 from dartsminus_tf.config.search import (
     AdamConfig,
@@ -31,6 +31,7 @@ __all__ = [
     "StageConfig",
     "Strict",
     "TrainConfig",
+    "TrainDataConfig",
     "WeightsConfig",
     "dump_config",
     "load_config",

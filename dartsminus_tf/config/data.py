@@ -2,10 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dartsminus_tf.foundation.config.paths import PathText
 from dartsminus_tf.foundation.config.typed import OpenFraction, Positive, Rate, Strict
+
+BEFORE = "test"  # the validation of trainings that began when there was no other: nothing is chosen by it
+Validation = Literal["auto", "none", "test"] | OpenFraction
 
 
 class AugmentConfig(Strict):
@@ -41,6 +44,7 @@ class DataConfig(Strict):
         mean, std: of the pixels divided by 255, for each channel; by default measured on the training images.
         in_memory: keep decoded images in memory. "auto" does so up to 2 GiB, unless crops have to be cut from the
             images as they are stored.
+        train_limit, test_limit: so many examples are enough; the latter also holds for a validation split of its own.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = "digits"
@@ -67,3 +71,33 @@ class DataConfig(Strict):
         if self.name == "folder" and self.data_dir is None:
             raise ValueError("data set 'folder' needs data_dir")
         return self
+
+    @property
+    def validates_on(self) -> Validation:
+        """What a training validates on. A search divides its training split in halves, and needs nothing else."""
+        return "none"
+
+
+class TrainDataConfig(DataConfig):
+    """Images and their labels for a training, which may keep some of them to validate on.
+
+    Args:
+        validation: "auto", the data set's own validation split beside its test split, or a tenth of the training split
+            where there is none; a fraction of the training split; or "none". A part of the training split is the same
+            for every seed, and has its share of every class. "test" is how runs go on that began before there was this
+            key: new ones are refused it.
+    """
+
+    validation: Validation = "auto"
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _known(cls, value):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value in ("auto", "none", BEFORE) if isinstance(value, str) else is_number and 0 < value < 1:
+            return value
+        raise ValueError("Input should be auto, none, or a fraction between 0 and 1")
+
+    @property
+    def validates_on(self) -> Validation:
+        return self.validation

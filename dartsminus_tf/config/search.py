@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dartsminus_tf.config.data import DataConfig
+from dartsminus_tf.config.distill import DistillConfig, SourceText
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
+from dartsminus_tf.config.search_start import completed_search
 from dartsminus_tf.foundation.config.typed import Fraction, OpenFraction, Positive, Precision, Rate, Strict
 from dartsminus_tf.spaces.families import FAMILIES, SPACES, family_of, get_space
 
@@ -115,6 +117,9 @@ class SearchConfig(with_sections("search_options")):
         flops: what the network that is found should cost, in spaces whose costs are known.
         rematerialize: less memory for more time, with the same numbers; not with skip dropout, nor in S4.
         precision: of activations; the mixed ones keep weights, alpha and statistics in float32.
+        init: a network that the supernet takes its weights from, see `pretrained.described.KINDS`. It says the layers,
+            and `data.mean` and `data.std` where they are left out.
+        distill: a teacher in the loss of the weight step; alpha follows the labels alone.
 
     What a space's family lacks is refused, see `spaces.family.FEATURES`. Options of one family's supernets alone stand
     in a section of their own, such as `mobile` (see the records).
@@ -145,11 +150,16 @@ class SearchConfig(with_sections("search_options")):
     alpha_fraction: OpenFraction = 0.5
     validate_every: Positive = 1
     sync_batch_norm: bool = False
+    init: SourceText | None = None
+    distill: DistillConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _fill_sizes(cls, given: Any) -> Any:
-        """`channels` and `layers` are the space's, or what its section implies, where they are not given."""
+        """`channels` and `layers` are the space's, or what its section implies, where they are not given; its section
+        and the data's statistics those of `init`."""
+        if isinstance(given, dict) and given.get("init") is not None:
+            given = completed_search(given)
         name = given.get("space") if isinstance(given, dict) else None
         if not isinstance(name, str) or name not in SPACES:
             return given

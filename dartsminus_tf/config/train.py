@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dartsminus_tf.config.data import AugmentConfig, DataConfig
+from dartsminus_tf.config.data import BEFORE, AugmentConfig, TrainDataConfig
 from dartsminus_tf.config.distill import DistillConfig, SourceText
 from dartsminus_tf.config.run import RuntimeConfig, WeightsConfig, with_sections
 from dartsminus_tf.config.start import completed
@@ -45,12 +45,18 @@ class TrainConfig(with_sections("options")):
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
         ema_decay: of the average of the weights, which is then what is evaluated and kept; 0 is off.
         precision: of activations; the mixed ones keep weights and statistics in float32.
+        validate_every: epochs from one validation to the next.
+        patience: epochs without a better validation accuracy after which the training ends.
+        export: the epoch whose weights are the result: the one with the best validation accuracy, the first of several,
+            or the last; by default "best" where something validates and "last" where nothing does.
+        class_weight: "balanced" weighs an example of class c by n / (classes * n_c) in the loss, for n training
+            examples of which n_c are of that class (see `train.training`).
 
     Options of one family's networks alone stand in a section of their own, such as `mobile` (see the records).
     """
 
     runtime: RuntimeConfig = RuntimeConfig()
-    data: DataConfig = DataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
+    data: TrainDataConfig = TrainDataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
     init: SourceText | None = None
     freeze_epochs: Annotated[int, Field(ge=0, le=10**7)] = 0
     freeze_statistics: bool = False
@@ -70,6 +76,9 @@ class TrainConfig(with_sections("options")):
     precision: Precision = "float32"
     validate_every: Positive = 1
     sync_batch_norm: bool = False
+    patience: Positive | None = None
+    export: Literal["best", "last"] | None = None
+    class_weight: Literal["none", "balanced"] = "none"
 
     @model_validator(mode="before")
     @classmethod
@@ -84,3 +93,21 @@ class TrainConfig(with_sections("options")):
         if self.freeze_epochs > self.epochs:
             raise ValueError("freeze_epochs must not exceed epochs")
         return self
+
+    @model_validator(mode="after")
+    def _chosen_by_a_validation(self):
+        needing = {"patience": self.patience is not None, "export: best": self.export == "best"}
+        for name, is_asked in needing.items():
+            if is_asked and not self.validates:
+                raise ValueError(f"{name} needs a validation, and data.validation is {self.data.validation}")
+        return self
+
+    @property
+    def validates(self) -> bool:
+        """Whether anything is chosen by a validation."""
+        return self.data.validation not in ("none", BEFORE)
+
+    @property
+    def exports_best(self) -> bool:
+        """Whether the epoch with the best validation accuracy is the result, and not the last one."""
+        return self.validates if self.export is None else self.export == "best"

@@ -36,6 +36,7 @@ class Found:
     Attributes:
         classes: names, sorted.
         train, test: the files of both splits that are called like pictures, in a fixed random order.
+        validation: those of a `val` folder beside a `test` folder, where it is asked for.
         faults: what is called like a picture and is a folder.
         remarks: one line for each thing that is not read, or that a split lacks.
     """
@@ -43,39 +44,59 @@ class Found:
     classes: list[str] = field(default_factory=list)
     train: Files = field(default_factory=list)
     test: Files = field(default_factory=list)
+    validation: Files | None = None
     faults: list[PictureError] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def splits(self) -> dict[str, Files]:
+        """{name: files} of the splits that there are."""
+        splits = {"train": self.train, "test": self.test, "validation": self.validation}
+        return {name: files for name, files in splits.items() if files is not None}
 
-def find(root: Path) -> Found:
+
+def find(root: Path, validates: bool = False) -> Found:
     """The pictures under `root`, in folders of splits, or in class folders alone, of which a fifth is then the test.
+
+    Args:
+        root: the folder.
+        validates: whether a `val` folder beside a `test` folder is read; otherwise it is passed over.
 
     Raises:
         UsageError: none of these layouts; two folders of one split or class; a class without pictures, or one that the
             training lacks.
     """
     found = Found()
-    train_folder, test_folder = _split_folders(root, found)
+    train_folder, others = _split_folders(root, validates, found)
     folders = _class_folders(train_folder, found)
     if len(folders) < 2:
         raise UsageError(f"An image folder needs at least two class folders. Received: {shown(train_folder)}")
     found.classes = list(folders)
     train = _files(folders, found)
-    if test_folder is None:
+    if not others:
         found.train, found.test = _hold_out(train, folders, root)
         return found
-    if test_folder.samefile(train_folder):
-        raise UsageError(f"Training and test must be different folders. Received: {shown(test_folder)}")
-    test_folders = _class_folders(test_folder, found)
-    _require_known(test_folders, found.classes)
-    lacking = [name for name in found.classes if name not in test_folders]
-    found.remarks += [f"class {shown(name)!r} is not in {shown(test_folder)}" for name in lacking]
-    found.train, found.test = _mixed(train), _mixed(_files(test_folders, found))
+    files = {}
+    for name, folder in others.items():
+        alike = [other for other in (train_folder, *others.values()) if other is not folder and folder.samefile(other)]
+        if alike:
+            raise UsageError(f"Training, validation and test must be different folders. Received: {shown(folder)}")
+        files[name] = _mixed(_other_files(folder, name, found))
+    found.train, found.test, found.validation = _mixed(train), files["test"], files.get("validation")
     return found
 
 
-def _split_folders(root: Path, found: Found) -> tuple[Path, Path | None]:
-    """The folders of training and test; `root` and None where it holds the class folders itself.
+def _other_files(folder: Path, name: str, found: Found) -> Files:
+    """The files of the split `name` in its folder; its classes must be those of the training, or some of them."""
+    folders = _class_folders(folder, found)
+    _require_known(folders, name, found.classes)
+    lacking = [known for known in found.classes if known not in folders]
+    found.remarks += [f"class {shown(known)!r} is not in {shown(folder)}" for known in lacking]
+    return _files(folders, found)
+
+
+def _split_folders(root: Path, validates: bool, found: Found) -> tuple[Path, dict[str, Path]]:
+    """The folder of the training, and those of test and validation; `root` alone where it holds the class folders.
 
     The test is "test", and "val" where that is not there, in any usual spelling: `Training`, `valid`, `Test Set`.
     """
@@ -84,7 +105,7 @@ def _split_folders(root: Path, found: Found) -> tuple[Path, Path | None]:
         kinds.setdefault(split_of(folder.name), []).append(folder)
     others = kinds.pop(None, [])
     if not kinds:
-        return root, None
+        return root, {}
     for same in kinds.values():
         _require(len(same) == 1, "Two folders are called like the same split: leave one", same, root)
     test = kinds.get("test") or kinds.get("val")
@@ -93,9 +114,14 @@ def _split_folders(root: Path, found: Found) -> tuple[Path, Path | None]:
         "(add the one that is missing, give that folder alone as data_dir, or rename the class)"
     )
     _require("train" in kinds and test is not None, rule, sum(kinds.values(), []), root)
-    others += [folder for folder in kinds.get("val", []) if folder is not test[0]]
+    used = {"test": test[0]}
+    for folder in kinds.get("val", []):
+        if folder is not test[0] and validates:
+            used["validation"] = folder
+        elif folder is not test[0]:
+            others.append(folder)
     found.remarks += [f"folder {shown(folder)} is not read: it is no split in use" for folder in others]
-    return kinds["train"][0], test[0]
+    return kinds["train"][0], used
 
 
 def split_of(name: str) -> str | None:
@@ -121,12 +147,12 @@ def _class_folders(path: Path, found: Found) -> dict[str, Path]:
     return dict(sorted(folders.items()))
 
 
-def _require_known(test_folders: dict[str, Path], classes: list[str]) -> None:
-    for name, folder in test_folders.items():
+def _require_known(folders: dict[str, Path], split: str, classes: list[str]) -> None:
+    for name, folder in folders.items():
         if name not in classes:
             alike = [known for known in classes if known.casefold() == name.casefold()]
             hint = f" (which are spelt otherwise: {shown(alike[0])})" if alike else ""
-            raise UsageError(f"A class of the test must be one of the training{hint}. Received: {shown(folder)}")
+            raise UsageError(f"A class of the {split} must be one of the training{hint}. Received: {shown(folder)}")
 
 
 def _files(folders: dict[str, Path], found: Found) -> Files:

@@ -23,6 +23,6 @@ def digits_source(config: DataConfig) -> Source:
 
     def split(indices: np.ndarray) -> Split:
         arrays = (images[indices], labels[indices])
-        return Split(len(indices), lambda: tf.data.Dataset.from_tensor_slices(arrays))
+        return Split(len(indices), lambda: tf.data.Dataset.from_tensor_slices(arrays), arrays[1])
 
     return Source("digits", split(train), split(test), tuple(str(name) for name in digits.target_names))

@@ -1,5 +1,7 @@
 """A folder of images: `root/train/<class>/*` with `root/test/<class>/*` (or `val`), or `root/<class>/*` alone.
 
+Beside a `test` a `val` is what a training validates on.
+
 The images of a split come in a fixed random order, so that a buffer which holds a part of them mixes all classes. Of
 those that cannot be used each is named and left out.
 """
@@ -29,17 +31,19 @@ def folder_source(config: DataConfig) -> Source:
     root = Path(config.data_dir)
     if not root.is_dir():
         raise UsageError(f"data_dir of data set 'folder' must be a directory. Received: {shown(root)}")
-    found = class_folders.find(root)
-    train, train_faults = usable(found.train, config.train_limit)
-    test, test_faults = usable(found.test, config.test_limit)
-    faults = found.faults + train_faults + test_faults
+    found = class_folders.find(root, config.validates_on == "auto")
+    limits = {"train": config.train_limit, "test": config.test_limit, "validation": config.test_limit}
+    checked = {name: usable(files, limits[name]) for name, files in found.splits.items()}
+    faults = sum((faults for _, faults in checked.values()), found.faults)
     name_left_out(faults, found.remarks)
-    _require_every_class(found, train_faults)
-    if not test:
-        raise UsageError(f"No picture of the test can be used ({test_faults[0].reason}). Received: {shown(root)}")
+    _require_every_class(found, checked["train"][1])
+    for name, (pictures, wrong) in checked.items():
+        if not pictures:
+            raise UsageError(f"No picture of the {name} can be used ({wrong[0].reason}). Received: {shown(root)}")
     left_out = {os.fspath(fault.path): fault.reason for fault in faults}
-    content = {"train": _content(train, root), "test": _content(test, root)}
-    return Source("folder", _split(train), _split(test), tuple(found.classes), left_out, content)
+    content = {name: _content(pictures, root) for name, (pictures, _) in checked.items()}
+    splits = {name: _split(pictures) for name, (pictures, _) in checked.items()}
+    return Source("folder", class_names=tuple(found.classes), left_out=left_out, content=content, **splits)
 
 
 def _content(pictures: list[Picture], root: Path) -> str:
@@ -72,7 +76,10 @@ def _split(pictures: list[Picture]) -> Split:
             load = lambda path, label, is_plain: (encoded(path, is_plain), label)  # noqa: E731
         return data.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
-    return Split(len(pictures), stream)
+    def select(indices):
+        return _split([pictures[index] for index in indices]).stream()
+
+    return Split(len(pictures), stream, labels, select)
 
 
 def _bitmap(path: bytes) -> bytes:

@@ -12,12 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.config import DataConfig
+from dartsminus_tf.config.data import BEFORE
 from dartsminus_tf.data import augment, policies
 from dartsminus_tf.data.crop import center_crop, random_resized_crop
 from dartsminus_tf.data.halves import split_indices
+from dartsminus_tf.data.labels import AUTO_SHARE, balanced, stratified
 from dartsminus_tf.data.source import Source, Split, decode, resize
 from dartsminus_tf.data.sources import load_source
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.content import described
 
 SHUFFLE_BUFFER = 10_000
 MEMORY_LIMIT = 2 * 2**30  # bytes of decoded images that "auto" keeps in memory
@@ -44,6 +47,7 @@ class ImageData:
 
     Attributes:
         source: the data set.
+        train_indices, validation_indices: numbers of the training split's examples that train, and that validate.
         mean, std: what images are normalised with, for pixels divided by 255.
     """
 
@@ -53,25 +57,42 @@ class ImageData:
         self._train_arrays = None
         if keeps_train_arrays(self.source.train, config):
             self._train_arrays = self.source.train.arrays(config.image_size)
+        self.train_indices, self.validation_indices = self._divided()
         self.mean, self.std = self._statistics()
+
+    def _divided(self) -> tuple[np.ndarray, np.ndarray]:
+        wanted = self.config.validates_on
+        if wanted in ("none", BEFORE) or (wanted == "auto" and self.source.validation is not None):
+            return np.arange(self.source.train.num_examples), np.arange(0)
+        return stratified(self._train_labels, AUTO_SHARE if wanted == "auto" else wanted)
+
+    @cached_property
+    def _train_labels(self) -> np.ndarray:
+        """Labels int [N] of the training split; a set that is streamed may have to be read once for them."""
+        return self.source.train.labels() if self._train_arrays is None else self._train_arrays[1]
+
+    @property
+    def content(self) -> dict[str, str]:
+        """What a run notes of its data: the content of the splits, and which training examples validate."""
+        part = self.validation_indices
+        if not len(part):
+            return self.source.content
+        return self.source.content | {"validation": described(len(part), "training examples", part.tolist())}
+
+    def class_weights(self) -> np.ndarray:
+        """The balanced weights of the classes, by the examples that train."""
+        return balanced(self._train_labels[self.train_indices], self.source.num_classes)
 
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.config.mean is not None:
             return self.config.mean, self.config.std
         if self._train_arrays is None:
             return IMAGENET_MEAN, IMAGENET_STD
-        images = self._train_arrays[0]
-        # Sums of squares of integers are exact in float64, and a histogram needs no copy of the images.
-        levels = np.arange(256) / 255.0
-        counts = np.stack([np.bincount(images[..., c].reshape(-1), minlength=256) for c in range(3)])
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        mean = shares @ levels
-        std = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 1e-8))
-        return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)
+        return augment.pixel_statistics(self._train_arrays[0], self.validation_indices)
 
     def train(self) -> Batches:
-        """Augmented batches of the whole training split."""
-        return self._batches(np.arange(self.source.train.num_examples), stream_id=0)
+        """Augmented batches of the training split, but for the examples that validate."""
+        return self._batches(self.train_indices, stream_id=0)
 
     def halves(self, alpha_fraction: float) -> tuple[Batches, Batches]:
         """Augmented batches for the weights and for alpha, of disjoint parts of the training split."""
@@ -86,6 +107,14 @@ class ImageData:
         """The test split, once, in order, without augmentation; the last batch may be smaller."""
         return self._evaluation(self.source.test, None)
 
+    def validation(self) -> tf.data.Dataset | None:
+        """What a training validates on, once, in order, without augmentation; None where nothing validates."""
+        if len(self.validation_indices):
+            return self._evaluation(self.source.train, self.validation_indices)
+        if self.config.validates_on == BEFORE:
+            return self.test()
+        return self._evaluation(self.source.validation, None) if self.config.validates_on == "auto" else None
+
     def held_out(self, alpha_fraction: float) -> tf.data.Dataset:
         """The examples that train alpha, once, in order, without augmentation: the search's validation set."""
         return self._evaluation(self.source.train, self.half_indices(alpha_fraction)[1])
@@ -96,14 +125,13 @@ class ImageData:
             images, labels = (array[indices] for array in self._train_arrays)
             data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
         else:
-            data = split.stream() if indices is None else _members(split, indices)
+            data = split.stream() if indices is None else split.members(indices)
             data = data.map(lambda image, label: (self._evaluated(image), label), tf.data.AUTOTUNE)
             data = data.map(lambda image, label: (tf.ensure_shape(image, [size, size, 3]), label)).batch(batch_size)
+            if fits_memory(split.num_examples if indices is None else len(indices), self.config):
+                data = data.cache()
         prepare = lambda x, y: (augment.normalise(x, self.mean, self.std), tf.cast(y, tf.int32))  # noqa: E731
-        data = data.map(prepare, tf.data.AUTOTUNE)
-        if fits_memory(split, self.config):
-            data = data.cache()
-        return _finish(data)
+        return _finish(data.map(prepare, tf.data.AUTOTUNE))
 
     def _batches(self, indices: np.ndarray, stream_id: int) -> Batches:
         batch_size = self.config.batch_size
@@ -185,7 +213,8 @@ class ImageData:
             tf.random.set_seed(
                 1
             )  # of this graph alone; with 0 `shuffle` would compare its own seed, a tensor, in Python
-            data = _members(self.source.train, indices).shuffle(SHUFFLE_BUFFER, seed=tf.cast(seed[0], tf.int64) + epoch)
+            data = self.source.train.members(indices)
+            data = data.shuffle(SHUFFLE_BUFFER, seed=tf.cast(seed[0], tf.int64) + epoch)
             return data.enumerate(epoch * len(indices)).take(steps * batch_size)
 
         def from_step(first: int) -> tf.data.Dataset:
@@ -198,17 +227,6 @@ class ImageData:
         return from_step
 
 
-def _members(split: Split, indices: np.ndarray) -> tf.data.Dataset:
-    """The examples of a streamed split whose number is in `indices`."""
-    if len(indices) == split.num_examples:
-        return split.stream()
-    member = np.zeros(split.num_examples, bool)
-    member[indices] = True
-    member = tf.constant(member)
-    data = split.stream().enumerate().filter(lambda number, example: member[number])
-    return data.map(lambda number, example: example)
-
-
 def _finish(data: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
@@ -217,14 +235,14 @@ def _finish(data: tf.data.Dataset) -> tf.data.Dataset:
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def fits_memory(split: Split, config: DataConfig) -> bool:
-    """Whether the decoded images of `split` are kept in memory."""
+def fits_memory(num_examples: int, config: DataConfig) -> bool:
+    """Whether so many decoded images are kept in memory."""
     if config.in_memory != "auto":
         return config.in_memory
-    return split.num_examples * config.image_size**2 * 3 <= MEMORY_LIMIT
+    return num_examples * config.image_size**2 * 3 <= MEMORY_LIMIT
 
 
 def keeps_train_arrays(split: Split, config: DataConfig) -> bool:
     """Whether the training images are kept decoded, resized to the square."""
     cuts = config.augment.random_resized_crop is not None or config.center_crop is not None
-    return fits_memory(split, config) and not (config.in_memory == "auto" and cuts)
+    return fits_memory(split.num_examples, config) and not (config.in_memory == "auto" and cuts)

@@ -13,6 +13,8 @@ TEST_SPLITS = ("test", "validation")
 def tfds_source(config: DataConfig) -> Source:
     """The set `config.name` with its "train" split, and its "test" (else "validation") split as test.
 
+    A "validation" split beside a "test" split is what a training validates on, where `validates_on` is "auto".
+
     Raises:
         UsageError: for a name that TFDS does not know, a set that is not prepared, or not images and labels.
     """
@@ -32,9 +34,12 @@ def tfds_source(config: DataConfig) -> Source:
     if "train" not in builder.info.splits or test_split is None:
         raise UsageError(f"Data set must have a train and a test or validation split. Received: {name!r}")
     label = builder.info.features[supervised[1]]
-    content = {"train": _content(builder, "train"), "test": _content(builder, test_split)}
-    train, test = _split(builder, "train"), _split(builder, test_split)
-    return Source(name, train, test, tuple(label.names), content=content)
+    used = {"train": "train", "test": test_split}
+    if config.validates_on == "auto" and test_split != "validation" and "validation" in builder.info.splits:
+        used["validation"] = "validation"
+    content = {key: _content(builder, split) for key, split in used.items()}
+    splits = {key: _split(builder, split) for key, split in used.items()}
+    return Source(name, class_names=tuple(label.names), content=content, **splits)
 
 
 def _content(builder, split: str) -> str:

@@ -24,8 +24,7 @@ def model_card(manifest: dict, recipe: str | None = None) -> str:
     data = (manifest.get("data") or "unknown").split("/")[0]
     sections = [
         f"# {manifest['family']} backbone, {manifest['num_classes']} classes",
-        "A network derived by DARTS- (Chu et al., ICLR 2021), exported by dartsminus_tf. `manifest.json` says the same "
-        "to programs.",
+        f"{_origin(manifest)}, exported by dartsminus_tf. `manifest.json` says the same to programs.",
         "## Genotype\n\n```json\n" + json_text(manifest["genotype"]) + "```",
         "## Cost and size\n\n" + _table(_sizes(manifest)),
         "## Accuracy\n\n" + _accuracy(manifest),
@@ -36,6 +35,13 @@ def model_card(manifest: dict, recipe: str | None = None) -> str:
         "## Limits\n\n" + _limits(manifest),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _origin(manifest: dict) -> str:
+    published = manifest.get("published")
+    if not published:
+        return "A network derived by DARTS- (Chu et al., ICLR 2021)"
+    return "`{name}`, published weights ({source}; licence {licence})".format(**published)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -58,7 +58,7 @@ def export_backbone(
         metrics: what the network reached, for the manifest.
         class_names: of the classifier.
         source_run: where it was trained.
-        data: the data set's name, for the card.
+        data: the data set's name, for the card; by default that of the published weights that the model holds.
         recipe: the training's resolved config as YAML, for the card.
         formats: further files, "litert" and "onnx" (see `portable`); their latency is measured.
         space: the space that the genotype was searched in, where it is known.
@@ -76,6 +76,7 @@ def export_backbone(
         _archive(model).write_out(str(folder), verbose=False)
         require_parity(model, folder)
         manifest = build_manifest(model, preprocessing, metrics or {}, class_names, source_run, space)
+        data = data or (model.published or {}).get("data")
         manifest |= {"data": data, **_portable(model, folder, formats)}
         manifest = sealed(manifest, MANIFEST, folder_digests(folder))
         write_json(folder / MANIFEST, manifest)
@@ -145,4 +146,5 @@ def build_manifest(model: DerivedNetwork, preprocessing, metrics, class_names, s
         "metrics": metrics,
         "versions": versions(),
         "source_run": source_run,
+        "published": model.published,
     }

@@ -9,17 +9,17 @@ import keras
 from dartsminus_tf.foundation.disk.files import write_atomically
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.loop.state import (
+from dartsminus_tf.foundation.runs.states import (
     BrokenState,
     Position,
     State,
     Tables,
-    finite_arrays,
-    load_state,
     packed,
     place_of,
     read_state,
+    saved_states,
 )
+from dartsminus_tf.loop.state import finite_arrays, load_state
 
 BEST = "best.json"
 
@@ -113,10 +113,7 @@ class Checkpoints:
 
     def saved(self) -> list[Path]:
         """The states that are there, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        found = [path for path in self.directory.iterdir() if place_of(path) and path.name not in self._aside]
-        return sorted(found, key=lambda path: (place_of(path), path.name))
+        return [path for path in saved_states(self.directory) if path.name not in self._aside]
 
     def newest(self) -> State | None:
         """The newest whole state, whatever the model; None where there is none. Nothing is changed."""

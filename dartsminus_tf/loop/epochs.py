@@ -5,6 +5,7 @@ interrupted epoch ends with the metrics that it would have had.
 """
 
 import collections
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from dartsminus_tf.config import RuntimeConfig
 from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.signals import StopRequest
+from dartsminus_tf.foundation.runs.states import Position, place_of
 from dartsminus_tf.loop import distribution
 from dartsminus_tf.loop.checkpoints import Checkpoints
+from dartsminus_tf.loop.evaluation import evaluate
 from dartsminus_tf.loop.faults import MOST_STEPS_BACK, check_finite, data_faults, not_finite
 from dartsminus_tf.loop.records import Records
 from dartsminus_tf.loop.reporting import progress_bar
-from dartsminus_tf.loop.state import NotFinite, Position, place_of, state_variables, to_array
+from dartsminus_tf.loop.state import NotFinite, load_state, state_variables, to_array
 
 SCORE = "val_accuracy"
 
@@ -34,19 +37,20 @@ class Work:
     Args:
         batches: first step, counted over all epochs -> endless tf.data.Dataset from it.
         steps_per_epoch, epochs: how much.
-        validation: tf.data.Dataset for `model.evaluate`.
+        validation: tf.data.Dataset of what is evaluated; None: nothing is.
         validate_every: epochs from one validation to the next; the last epoch is always validated.
     """
 
     batches: Callable[[int], tf.data.Dataset]
     steps_per_epoch: int
     epochs: int
-    validation: tf.data.Dataset
+    validation: tf.data.Dataset | None
     validate_every: int = 1
 
     def validates(self, epoch: int) -> bool:
         """Whether `epoch` (from 0) ends with a validation."""
-        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+        due = (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+        return due and self.validation is not None
 
 
 class Loop:
@@ -69,7 +73,6 @@ class Loop:
         self.variables = state_variables(model)
         self.position = Position()
         self._newest: Path | None = None
-        self._tested: tuple[str, ...] = ()
         self._steps_back: collections.Counter[tuple[int, int]] = collections.Counter()
 
     def restore(self) -> Position:
@@ -158,29 +161,41 @@ class Loop:
         return logs
 
     def _validate(self) -> dict[str, float]:
-        """Evaluate. The metrics' variables are used for it, so a state saved meanwhile gets their present values.
-
-        `keras.Model.evaluate` would do the same on one machine; in a cluster it fails on its first batch.
-        """
+        """Evaluate. The metrics' variables are used for it, so a state saved meanwhile gets their present values."""
         metrics = len(self.model.metrics_variables)
         kept = [to_array(variable) for variable in self.variables[-metrics:]]
         variables = [*self.variables[:-metrics], *kept]
-        self.model.reset_metrics()
-        self.model.make_test_function()
-        iterator = iter(self.strategy.experimental_distribute_dataset(self.work.validation))
-        with data_faults(f"the validation of epoch {self.position.epoch + 1}"):
-            while self._evaluates(iterator):
-                self._save_where_due(variables)
-        results = self.model.get_metrics_result()
-        return {name: float(results[name]) for name in self._tested}
+        where = f"the validation of epoch {self.position.epoch + 1}"
+        return evaluate(self.model, self.work.validation, where, lambda: self._save_where_due(variables))
 
-    def _evaluates(self, iterator) -> bool:
-        """Evaluate one batch; False where there is none left."""
-        try:
-            self._tested = tuple(self.model.test_function(iterator))
-        except (StopIteration, tf.errors.OutOfRangeError):
-            return False
-        return True
+    def to_best(self) -> int | None:
+        """Go to the best state there is, for good: the work is done. Returns its epoch (from 0); None without a score.
+
+        Raises:
+            UsageError: where it belongs to another model.
+        """
+        if not (best := self.checkpoints.best()):
+            return None
+        load_state(self.checkpoints.directory / best["checkpoint"], self.variables)
+        return best["epoch"]
+
+    def test(self, data: tf.data.Dataset) -> dict[str, float]:
+        """Evaluate the model as it is on `data`. The work is done: nothing is saved, and a stop begins this again.
+
+        Raises:
+            Stopped: after SIGINT or SIGTERM.
+            UsageError: where data cannot be read, or a result is not finite.
+        """
+        with StopRequest() as self._stop, distribution.lost_workers(self.strategy):
+            results = evaluate(self.model, data, "the test", self._stop_at_test)
+        bad = {name: value for name, value in results.items() if not math.isfinite(value)}
+        if bad:
+            raise UsageError(f"The test must give finite values: train again with lower rates. Received: {bad}")
+        return results
+
+    def _stop_at_test(self) -> None:
+        if distribution.any_worker(self.strategy, self._stop.requested):
+            raise Stopped(f"stopped at the test; saved {self._newest}")
 
     def _save_where_due(self, variables: Sequence) -> None:
         """Save when it is time to or when the run is asked to stop, and stop in that case."""

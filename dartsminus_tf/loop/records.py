@@ -8,10 +8,8 @@ from pathlib import Path
 
 from dartsminus_tf.foundation.disk.tables import MetricsTable, Row, whole_rows
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.states import CHECKPOINTS, State, Tables
 from dartsminus_tf.loop.checkpoints import Checkpoints
-from dartsminus_tf.loop.state import State, Tables
-
-CHECKPOINTS = "checkpoints"
 
 
 class Records:

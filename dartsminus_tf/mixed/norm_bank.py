@@ -50,19 +50,22 @@ class NormBank(keras.layers.Layer):
 
 
 class Norms:
-    """One pass through affine-free norms that are kept as rows: moving `means` and `variances` [rows, C]."""
+    """One pass through norms that are kept as rows: moving `means` and `variances` [rows, C]."""
 
     def __init__(self, means: tf.Tensor, variances: tf.Tensor, training: bool, epsilon: float = EPSILON):
         self._training, self._epsilon = training, epsilon
         self._ones, self._zeros = tf.ones([means.shape[-1]]), tf.zeros([means.shape[-1]])
         self._means, self._variances = tf.unstack(means), tf.unstack(variances)
 
-    def __call__(self, x: tf.Tensor, row: int, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """Normalise `x` [N, H, W, C] with norm `row` and multiply by `scale` [C]."""
+    def __call__(
+        self, x: tf.Tensor, row: int, scale: tf.Tensor | None = None, offset: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Normalise `x` [N, H, W, C] with norm `row`, multiply by `scale` [C] and add `offset` [C]."""
         scale = self._ones if scale is None else scale
+        offset = self._zeros if offset is None else offset
         if not self._training:
-            return normalise_moving(x, scale, self._zeros, self._means[row], self._variances[row], self._epsilon)
-        y, self._means[row], self._variances[row] = normalise_batch(x, scale, self._zeros, self._epsilon)
+            return normalise_moving(x, scale, offset, self._means[row], self._variances[row], self._epsilon)
+        y, self._means[row], self._variances[row] = normalise_batch(x, scale, offset, self._epsilon)
         return y
 
     def statistics(self) -> list[tf.Tensor]:

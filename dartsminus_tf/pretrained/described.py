@@ -9,23 +9,25 @@ from dartsminus_tf.foundation.disk.digests import digests_of, file_digest
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.pretrained.finished import finished_training
 from dartsminus_tf.pretrained.manifest import MANIFEST, VARIABLES, read_export
+from dartsminus_tf.pretrained.searched import finished_search, is_search
 from dartsminus_tf.pretrained.sources import find_preset
 from dartsminus_tf.pretrained.table import known_presets
 from dartsminus_tf.pretrained.weight_file import WEIGHTS
 from dartsminus_tf.spaces.find import published
 from dartsminus_tf.spaces.preset import IMAGENET_CLASSES, Preset
 
-KINDS = "a preset's name, a file of its weights, a finished training's run directory or an exported backbone"
+KINDS = "a preset's name, a file of its weights, a finished run's directory or an exported backbone"
 
 
 class Described(NamedTuple):
     """A network with weights, as it lies there.
 
     Attributes:
-        kind: "preset", "file" (of a preset's weights), "run" (a finished training) or "export".
+        kind: "preset", "file" (of a preset's weights), "run" (a finished training), "search" (a finished one, whose
+            supernet holds several networks) or "export".
         text: what the user called it, places from the root on.
         network: what `network_from_config` takes; without `num_classes` where a file alone knows them.
-        preprocessing: {"mean", "std"} of pixels divided by 255 that it was trained for.
+        preprocessing: {"mean", "std"} of pixels divided by 255 that it was trained for; empty where nobody knows.
         digest: of the weights, for `data.json`.
         class_names: of its classifier, where they are known.
         seconds: of its own training, where they are known.
@@ -87,6 +89,10 @@ def _of_folder(text: str, path: Path) -> Described:
         return Described("export", text, manifest["network"], manifest["preprocessing"], digest, names)
     if not (path / "config.yaml").is_file():
         raise UsageError(f"The folder is neither a run nor an export: it is {KINDS}. Received: {text!r}")
+    if is_search(path):
+        found = finished_search(path)
+        about = (found.network, found.preprocessing, found.digest, found.result.get("class_names"))
+        return Described("search", text, *about, found.result["seconds"])
     done = finished_training(path)
     result = done.result
     digest = digests_of(result).get(WEIGHTS) or file_digest(done.weights)

@@ -1,5 +1,6 @@
 """What a training starts from: a network with weights is read, and what of it fits is taken."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -10,10 +11,13 @@ from dartsminus_tf.pretrained.described import describe, is_there
 from dartsminus_tf.pretrained.exported import load_exported
 from dartsminus_tf.pretrained.load import from_preset
 from dartsminus_tf.pretrained.places import places_of
+from dartsminus_tf.pretrained.searched import finished_search
+from dartsminus_tf.pretrained.supernets import supernet_network
 from dartsminus_tf.pretrained.trained import load_trained
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, Taken
+from dartsminus_tf.spaces.supernet import SearchNetwork
 
 
 class Init(NamedTuple):
@@ -49,6 +53,7 @@ READERS = {
     "file": lambda about, _: from_preset(about.text),
     "run": lambda about, _: load_trained(about.text)[0],
     "export": lambda about, _: load_exported(about.text)[0],
+    "search": lambda about, genotype: supernet_network(finished_search(Path(about.text)), genotype),
 }
 
 
@@ -59,6 +64,20 @@ def start_from(text: str, target: DerivedNetwork) -> Taken:
         UsageError: see `read_init` and `take`.
     """
     taken = take(read_init(text, target.genotype).network, target)
+    say(taken.line(text))
+    return taken
+
+
+def start_supernet(text: str, supernet: SearchNetwork) -> Taken:
+    """Give a built supernet what the network that `text` names has for it, and say so.
+
+    Raises:
+        UsageError: see `read_init`, and the family's `inherit_supernet`.
+    """
+    family, source = family_of(supernet.space), read_init(text).network
+    if family_of(source.genotype) is not family or family.inherit_supernet is None:
+        raise UsageError(f"init must be a network of space {supernet.space.name}. Received: {text!r}")
+    taken = family.load(family.inherit_supernet)(source, supernet)
     say(taken.line(text))
     return taken
 

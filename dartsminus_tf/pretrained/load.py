@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dartsminus_tf.foundation.errors import UsageError, require
+from dartsminus_tf.foundation.errors import require
 from dartsminus_tf.pretrained.sources import find_preset, read_preset
-from dartsminus_tf.pretrained.table import ZOO_CLASSES, known_presets, zoo_data
+from dartsminus_tf.pretrained.table import ZOO_CLASSES, known_presets, require_preset, zoo_data
 from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.find import published, published_genotype
@@ -37,7 +37,7 @@ def from_preset(
         UsageError: on an unknown name, weights that cannot be had, or a file that is damaged or does not fit tensor by
             tensor, by name; it holds nothing but weights then, and nothing in it is run.
     """
-    name = str(name_or_file)
+    name = require_preset(str(name_or_file))
     for key, value in (("num_classes", num_classes), ("image_size", image_size)):
         require(value is None or value >= 1, f"{key} must be at least 1", value)
     if name in published():
@@ -47,18 +47,10 @@ def from_preset(
         preset = known_presets()[name]
     else:
         require(file is None, "file= is for a preset by its name (dartsminus_tf.presets() lists them)", name)
-        preset, file = find_preset(_existing(name)), name
+        preset, file = find_preset(name), name
     unknown = sorted(set(options) - set(preset.options))
     require(not unknown, f"Options of {preset.name} are {', '.join(preset.options)}", ", ".join(unknown))
     return _with_weights(preset, file, num_classes, image_size or preset.image_size, options)
-
-
-def _existing(name: str) -> str:
-    if "/" not in name and not Path(name).exists() and not Path(name).suffix:
-        raise UsageError(
-            f"Presets are {', '.join(known_presets())}, the zoo's genotypes, or a file. Received: {name!r}"
-        )
-    return name
 
 
 def _with_weights(preset: Preset, file, num_classes: int | None, size: int, options: dict) -> DerivedNetwork:
@@ -72,6 +64,8 @@ def _with_weights(preset: Preset, file, num_classes: int | None, size: int, opti
     slots = family.load(family.preset_slots)(preset, model, naming)
     if model.num_classes != classes:
         slots, tensors = ({k: v for k, v in d.items() if k not in (matrix, offset)} for d in (slots, tensors))
+    else:
+        model.published = preset.published
     fill_slots(slots, tensors)
     return model
 

@@ -1,8 +1,10 @@
 """All presets: the families' published networks with weights, and the zoo's genotypes without."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.spaces.families import FAMILIES
 from dartsminus_tf.spaces.find import published
 from dartsminus_tf.spaces.preset import Preset
@@ -15,6 +17,20 @@ def known_presets() -> dict[str, Preset]:
     """{name: preset} of all families' networks with weights."""
     found = [family.load(family.presets)() for family in FAMILIES.values() if family.presets]
     return {preset.name: preset for group in found for preset in group}
+
+
+def require_preset(name: str) -> str:
+    """`name`, which is a preset's, a genotype's of the zoo, or looks like a file's.
+
+    Raises:
+        UsageError: where it is none of them.
+    """
+    known = name in known_presets() or name in published()
+    if not known and "/" not in name and not Path(name).suffix and not Path(name).exists():
+        raise UsageError(
+            f"Presets are {', '.join(known_presets())}, the zoo's genotypes, or a file. Received: {name!r}"
+        )
+    return name
 
 
 def zoo_data(name: str) -> str:

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.loop.distill import Distillation
 from dartsminus_tf.loop.distribution import step_results, unscale_loss
 from dartsminus_tf.ops import step
 from dartsminus_tf.search.unrolled import unrolled_gradient
@@ -30,6 +31,8 @@ class BilevelSearch(keras.Model):
         sync_batch_norm: with several devices, batch norms take the statistics of the global batch.
 
     Attributes:
+        distillation: a teacher in the loss of the weight step, and so in the step of the weights that the second order
+            looks ahead by; alpha's own loss has the labels alone. None: there is none.
         alpha_moves: whether steps take their architecture step; call `make_train_function(force=True)` after a change.
 
     `evaluate` takes plain batches (x, y). Images are [N, H, W, 3], labels integers [N].
@@ -48,6 +51,7 @@ class BilevelSearch(keras.Model):
             raise UsageError(f"order must be one of {', '.join(ORDERS)}. Received: {order!r}")
         self.supernet, self.order, self.alpha_penalty = supernet, order, alpha_penalty
         self.sync_batch_norm, self.alpha_moves = sync_batch_norm, True
+        self.distillation: Distillation | None = None
         self.random_seed = step.new_seed()
         self.loss_metric = keras.metrics.Mean(name="loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
@@ -101,7 +105,7 @@ class BilevelSearch(keras.Model):
     def architecture_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move alpha down the validation loss."""
         variables = self.supernet.alpha_variables
-        gradients, loss, logits = self._gradients(x, y, variables, self.alpha_optimizer)
+        gradients, loss, logits = self._gradients(self._loss_of, (x, y), variables, self.alpha_optimizer)
         self.alpha_optimizer.apply(self._with_penalty(gradients), variables)
         self._measure_alpha(loss, y, logits)
 
@@ -109,7 +113,7 @@ class BilevelSearch(keras.Model):
         """Move alpha down the validation loss after one more step of the weights, which are put back."""
         net = self.supernet
         gradients, loss, logits = unrolled_gradient(
-            self._loss_of,
+            (self._weight_loss_of, self._loss_of),
             net.weight_variables,
             net.alpha_variables,
             [v for v in net.non_trainable_variables if v is not net.beta],
@@ -129,21 +133,25 @@ class BilevelSearch(keras.Model):
         logits = self.supernet(x, training=True)
         return self.loss(y, logits), logits
 
+    def _weight_loss_of(self, batch):
+        loss, logits = self._loss_of(batch)
+        return loss if self.distillation is None else self.distillation.loss(batch[0], loss, logits), logits
+
     def weight_step(self, x: tf.Tensor, y: tf.Tensor) -> None:
         """Move the weights down the training loss."""
         variables = self.supernet.weight_variables
-        gradients, loss, logits = self._gradients(x, y, variables, self.optimizer)
+        gradients, loss, logits = self._gradients(self._weight_loss_of, (x, y), variables, self.optimizer)
         self.optimizer.apply(gradients, variables)
         self.loss_metric.update_state(unscale_loss(loss))
         self.accuracy_metric.update_state(y, logits)
 
-    def _gradients(self, x, y, variables, optimizer):
-        """Gradients of the loss as `optimizer` scales it, the loss and the logits. The tape watches `variables` alone,
-        so that no other gradient is computed."""
+    def _gradients(self, loss_of, batch, variables, optimizer):
+        """Gradients of a batch's loss as `optimizer` scales it, the loss and the logits. The tape watches `variables`
+        alone, so that no other gradient is computed."""
         values = [variable.value for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            loss, logits = self._loss_of((x, y))
+            loss, logits = loss_of(batch)
             scaled = optimizer.scale_loss(loss)
         return tape.gradient(scaled, values), loss, logits
 

@@ -13,10 +13,10 @@ from dartsminus_tf.config import SearchConfig
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.foundation.runs.results import SearchResult, stored_json, stored_result
+from dartsminus_tf.foundation.runs.states import Tables
 from dartsminus_tf.foundation.runs.status import Status, StatusFile
 from dartsminus_tf.loop.records import read_tables, rows_of
 from dartsminus_tf.loop.reporting import METRICS
-from dartsminus_tf.loop.state import Tables
 from dartsminus_tf.search.recording import GENOTYPES, SPACE, alpha_file
 from dartsminus_tf.spaces.families import get_space
 from dartsminus_tf.spaces.genotype import Genotype

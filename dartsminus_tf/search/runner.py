@@ -11,13 +11,16 @@ from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.results import SearchResult
+from dartsminus_tf.loop.distill import find_teacher
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import Adam, build_optimizer
+from dartsminus_tf.loop.origins import origins
 from dartsminus_tf.loop.precision import needs_loss_scale, precision
 from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv
 from dartsminus_tf.loop.start import Start
+from dartsminus_tf.pretrained.init import init_content, start_supernet
 from dartsminus_tf.search.beta import BetaCallback
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
@@ -56,9 +59,15 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         return result
     config, table = run.config, table_of(run.config)
     start = Start(run)
+    teacher, content = find_teacher(config.distill), init_content(config.init, start.begun)
     with start.scope():
         data = ImageData(config.data, config.runtime.seed)
         model = build_search(config, data, space)
+        if config.init is not None and not start.begun:
+            start_supernet(config.init, model.supernet)
+        if teacher is not None:
+            content |= teacher.content()
+            model.distillation = teacher.read(data.mean, data.std, data.source.class_names)
     weights_batches, alpha_batches = data.halves(config.alpha_fraction)
     whole = min(weights_batches.steps_per_epoch, alpha_batches.steps_per_epoch)
     work = Work(
@@ -68,14 +77,14 @@ def run_single(run: RunDirectory, space: Space | None = None) -> dict:
         data.held_out(config.alpha_fraction),
         config.validate_every,
     )
-    with start.loop(model, work, data.source.content) as (run, loop):
+    with start.loop(model, work, {**data.source.content, **content}) as (run, loop):
         keep_left_out(run, data.source.left_out)
         if space is not None:
             run.write_json(SPACE, dict(space.candidates))
-        return _search(run, loop, table)
+        return _search(run, loop, table, data)
 
 
-def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None) -> dict:
+def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None, data: ImageData) -> dict:
     config = run.config
     loop.restore()
     metrics = MetricsCsv(loop.records, config.epochs, quiet=config.runtime.verbose == 0)
@@ -85,7 +94,7 @@ def _search(run: RunDirectory, loop: Loop, table: AccuracyTable | None) -> dict:
         optional = [*([TrueAccuracy(table)] if table else []), *([stopper] if stopper else [])]
         summaries = AlphaSummaries(run.path / "tensorboard")
         loop.run([*_schedules(config), history, *optional, summaries, metrics])
-    return _finish(run, history, metrics, loop, stopper, table)
+    return _finish(run, history, metrics, loop, stopper, table, data)
 
 
 def build_search(config: SearchConfig, data: ImageData, space: Space | None = None) -> BilevelSearch:
@@ -149,6 +158,7 @@ def _finish(
     loop: Loop,
     stopper: EarlyStop | None,
     table: AccuracyTable | None,
+    data: ImageData,
 ) -> dict:
     last, stop = loop.position.epoch - 1, stopper.stop if stopper is not None else None
     epoch = last if stopper is None else stopper.result_epoch(last)
@@ -162,6 +172,8 @@ def _finish(
         "family": family_of(run.config.space).name,
         "method": run.config.method,
         "genotype": genotype.to_dict(),
+        "class_names": list(data.source.class_names),
+        "preprocessing": {"mean": list(data.mean), "std": list(data.std)},
         "validation_accuracy": accuracies[-1] if accuracies else None,
         "train_accuracy": float(row["accuracy"]),
         "skip_connects": genotype.count("skip_connect"),
@@ -171,6 +183,7 @@ def _finish(
         "genotype_epoch": epoch,
         "steps_per_epoch": loop.work.steps_per_epoch,
         "seed": run.config.runtime.seed,
+        **origins(run),
         "seconds": round(metrics.seconds, 1),
         **(true_result(table, genotype) if table else {}),
     }

@@ -17,11 +17,12 @@ import keras
 import tensorflow as tf
 
 Batch = tuple[tf.Tensor, tf.Tensor]
+Loss = Callable[[Batch], tuple[tf.Tensor, tf.Tensor]]
 STEP = 0.01
 
 
 def unrolled_gradient(
-    loss_of: Callable[[Batch], tuple[tf.Tensor, tf.Tensor]],
+    losses: tuple[Loss, Loss],
     weights: Sequence[keras.Variable],
     alphas: Sequence[keras.Variable],
     statistics: Sequence[keras.Variable],
@@ -32,26 +33,28 @@ def unrolled_gradient(
     """The gradient of alpha, and the loss and logits on the validation batch. Every variable keeps its value.
 
     Args:
-        loss_of: batch -> (scalar loss, logits [N, classes]) at the variables' present values.
+        losses: of the training and of the validation batch: batch -> (scalar loss, logits [N, classes]) at the
+            variables' present values.
         weights, alphas, statistics: the supernet's variables; `statistics` are those that a pass changes.
         optimizer: the weights' SGD of `loop.optimizers`, built on `weights`.
         train, valid: (images [N, H, W, 3], labels [N]).
     """
+    train_loss, valid_loss = losses
     weight_values, alpha_values = ([variable.value for variable in group] for group in (weights, alphas))
     start = [tf.identity(value) for value in weight_values]
     kept = [tf.identity(variable.value) for variable in statistics]
 
-    gradient, _, _ = _gradients(loss_of, train, weight_values)
+    gradient, _, _ = _gradients(train_loss, train, weight_values)
     unrolled, rate = optimizer.lookahead(gradient, weights)
     _assign(weights, unrolled)
-    both, loss, logits = _gradients(loss_of, valid, alpha_values + weight_values)
+    both, loss, logits = _gradients(valid_loss, valid, alpha_values + weight_values)
     direct, direction = both[: len(alphas)], both[len(alphas) :]
 
     step = STEP / tf.maximum(tf.linalg.global_norm(direction), 1e-12)
     _assign(weights, [w + step * u for w, u in zip(start, direction, strict=True)])
-    plus, _, _ = _gradients(loss_of, train, alpha_values)
+    plus, _, _ = _gradients(train_loss, train, alpha_values)
     _assign(weights, [w - step * u for w, u in zip(start, direction, strict=True)])
-    minus, _, _ = _gradients(loss_of, train, alpha_values)
+    minus, _, _ = _gradients(train_loss, train, alpha_values)
     _assign(weights, start)
     _assign(statistics, kept)
     total = [d - rate * (p - m) / (2.0 * step) for d, p, m in zip(direct, plus, minus, strict=True)]

@@ -26,6 +26,8 @@ FEATURES: dict[str, tuple[str, tuple]] = {
     "flops": ("flops", (None,)),
     "rematerialize": ("rematerialize", (False,)),
     "precision": ("precision", ("float32",)),
+    "init": ("init", (None,)),
+    "distill": ("distill", (None,)),
 }
 
 
@@ -52,8 +54,15 @@ class Family:
         implied_sizes: `channels` and `layers` that such a section, as it is given, implies.
         presets: entry `() -> (Preset, ...)`, its networks whose weights are published; None: there are none.
         preset_slots: entry `(preset, model, naming) -> {name of a published tensor: Slot}`.
+        draw: entry `(rng, channels, image_size, num_classes, multiply_adds, **own) -> genotype`, a random one, of that
+            cost where it is not None; None: nobody has written it.
         inherit: entry `(source network, target network) -> spaces.network.Taken`: gives a network the weights of one of
             another genotype; None: it cannot be.
+        inherit_supernet: entry `(network, supernet) -> spaces.network.Taken`: a supernet takes a network's weights;
+            None: its searches start at random.
+        start_section: of a network's options, the section of a search that starts from it: `(options) -> options of a
+            supernet with the same layers`.
+        derive: entry `(supernet, genotype) -> DerivedNetwork` with the supernet's weights; None: it has none for it.
         stem: of its networks, where a training's config names none.
         published: a JSON file in its folder, {name: {"genotype": ...}}.
         aliases: {key or flag of all families: its old name}, which stays for good.
@@ -76,7 +85,11 @@ class Family:
     implied_sizes: Callable[[Mapping[str, Any]], dict[str, int]] | None = None
     presets: str | None = None
     preset_slots: str | None = None
+    draw: str | None = None
     inherit: str | None = None
+    inherit_supernet: str | None = None
+    start_section: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    derive: str | None = None
     stem: str = "cifar"
     published: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +100,10 @@ class Family:
             raise UsageError(f"features of family {self.name} are of {', '.join(FEATURES)}. Received: {unknown[0]!r}")
         if ("progressive" in self.features) != (self.derive_capped is not None):
             raise UsageError(f"Family {self.name}: feature progressive and derive_capped go together. Received: one")
+        if len({"init" in self.features, self.inherit_supernet is None, self.start_section is None}) != 2:
+            raise UsageError(
+                f"Family {self.name}: feature init, inherit_supernet and start_section go together. Received: not all"
+            )
         if (self.section is None) != (self.options is None):
             raise UsageError(f"Family {self.name}: section and options go together. Received: {self.section!r}")
         if self.search_options is not None and self.section is None:

@@ -64,6 +64,7 @@ class DerivedNetwork(keras.Model):
         auxiliary_head: the layer that makes them; None without.
         drop_path_rate: scalar variable in [0, 1), used in training only; None without drop path.
         preprocessing: {"mean", "std"} of pixels divided by 255 that its weights were trained for; None where unknown.
+        published: {"name", "source", "licence", "data"} of published weights, where it has all of them; or None.
     """
 
     family = ""
@@ -71,6 +72,7 @@ class DerivedNetwork(keras.Model):
     auxiliary_head = None
     drop_path_rate = None
     preprocessing = None
+    published = None
 
     def __init__(self, genotype: Genotype, num_classes: int, **kwargs):
         super().__init__(**kwargs)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from dartsminus_tf.spaces.genotype import Genotype
 
-IMAGENET_CLASSES = 1000
+IMAGENET_CLASSES, DATA = 1000, "imagenet2012"
 Shape = tuple[int, ...]
 
 
@@ -74,6 +74,11 @@ class Preset:
             key: [value / 255 for value in (values if len(values) == 3 else values * 3)]
             for key, values in (("mean", self.mean), ("std", self.std))
         }
+
+    @cached_property
+    def published(self) -> dict[str, str]:
+        """Whose weights they are, as manifests say it."""
+        return {"name": self.name, "source": self.source.text, "licence": self.licence, "data": DATA}
 
     def shapes(self, naming: str, num_classes: int = IMAGENET_CLASSES) -> dict[str, Shape]:
         """{name: shape} of the tensors in a file that calls them so, without PyTorch's counters of batches."""

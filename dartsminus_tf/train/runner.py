@@ -3,15 +3,18 @@
 from pathlib import Path
 
 from dartsminus_tf.config import TrainConfig
+from dartsminus_tf.config.data import BEFORE
 from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.usable import keep_left_out
 from dartsminus_tf.export.count import count
+from dartsminus_tf.foundation.disk.tables import Row
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.results import TrainResult
 from dartsminus_tf.loop.distill import find_teacher
-from dartsminus_tf.loop.epochs import Loop, Work
+from dartsminus_tf.loop.epochs import SCORE, Loop, Work
 from dartsminus_tf.loop.optimizers import build_optimizer
+from dartsminus_tf.loop.origins import origins
 from dartsminus_tf.loop.precision import precision
 from dartsminus_tf.loop.rates import EpochLearningRate
 from dartsminus_tf.loop.records import mend_tables
@@ -24,7 +27,8 @@ from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
-from dartsminus_tf.train.origins import origins
+from dartsminus_tf.train.begun import KIND, as_begun
+from dartsminus_tf.train.selection import Patience, to_result
 from dartsminus_tf.train.training import BackboneStart, DropPathSchedule, NetworkTraining
 
 
@@ -34,7 +38,8 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     Raises:
         UsageError: on a genotype, data set or directory that cannot be; nothing is written then.
     """
-    run = RunDirectory(model_dir, config)
+    config = as_begun(config, model_dir)
+    run = RunDirectory(model_dir, config, KIND)
     if (result := run.finished(TrainResult)) is not None:
         mend_tables(run.path)
         return result
@@ -45,14 +50,14 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
         network = build_configured(config, genotype, data.source.num_classes)
-        model = _build_training(config, network, None if start.begun else config.init)
+        model = _build_training(config, network, data, None if start.begun else config.init)
         if teacher is not None:
             content |= teacher.content()
             model.distillation = teacher.read(data.mean, data.std, data.source.class_names)
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
-    work = Work(batches.from_step, steps, config.epochs, data.test(), config.validate_every)
-    with start.loop(model, work, {**data.source.content, **content}) as (run, loop):
+    work = Work(batches.from_step, steps, config.epochs, data.validation(), config.validate_every)
+    with start.loop(model, work, {**data.content, **content}) as (run, loop):
         keep_left_out(run, data.source.left_out)
         return _train(run, model, data, loop, space)
 
@@ -61,17 +66,37 @@ def _train(run: RunDirectory, model: NetworkTraining, data: ImageData, loop: Loo
     config = run.config
     loop.restore()
     metrics = MetricsCsv(loop.records, config.epochs, quiet=config.runtime.verbose == 0)
-    loop.run(
-        [
-            EpochLearningRate(config.weights, config.epochs),
-            BackboneStart(config.freeze_epochs),
-            DropPathSchedule(config.drop_path, config.epochs),
-            TensorBoardScalars(run.path / "tensorboard"),
-            metrics,
-        ]
-    )
+    patience = Patience(config.patience, metrics.table)
+    if patience.stopped_epoch is None:
+        loop.run(
+            [
+                EpochLearningRate(config.weights, config.epochs),
+                BackboneStart(config.freeze_epochs),
+                DropPathSchedule(config.drop_path, config.epochs),
+                TensorBoardScalars(run.path / "tensorboard"),
+                metrics,
+                patience,
+            ]
+        )
+    epoch = to_result(loop, config, metrics.table.rows)
     model.keep_average()
-    return _finish(run, model.network, data, metrics, space)
+    measured = {
+        **_tested(loop, data, config, metrics.table.row(epoch)),
+        "epoch": epoch,
+        "stopped_epoch": patience.stopped_epoch,
+        "seconds": round(metrics.seconds, 1),
+    }
+    return _finish(run, model.network, data, measured, space)
+
+
+def _tested(loop: Loop, data: ImageData, config: TrainConfig, row: Row) -> dict:
+    """What is said of the result's epoch, whose `row` of the table this is: here alone the test split counts."""
+    if config.data.validation == BEFORE:
+        test = {name.removeprefix("val_"): float(value) for name, value in row.items() if name.startswith("val_")}
+    else:
+        test = loop.test(data.test())
+    validated = float(row[SCORE]) if config.validates else None
+    return {f"test_{name}": round(value, 6) for name, value in test.items()} | {"validation_accuracy": validated}
 
 
 def own_options(config: TrainConfig, genotype: Genotype) -> dict:
@@ -102,12 +127,14 @@ def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) 
     )
 
 
-def _build_training(config: TrainConfig, network: DerivedNetwork, init: str | None) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork, data: ImageData, init: str | None) -> NetworkTraining:
     """The model that is trained; the network starts from `init` where that is given."""
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
     model.backbone_rate, model.still_statistics = config.backbone_learning_rate, config.freeze_statistics
+    if config.class_weight == "balanced":
+        model.class_weights = data.class_weights()
     size = config.data.image_size
     shape = (config.data.batch_size, size, size, 3)
     if init is not None:
@@ -118,14 +145,11 @@ def _build_training(config: TrainConfig, network: DerivedNetwork, init: str | No
     return model
 
 
-def _finish(
-    run: RunDirectory, network: DerivedNetwork, data: ImageData, metrics: MetricsCsv, space: str | None
-) -> dict:
+def _finish(run: RunDirectory, network: DerivedNetwork, data: ImageData, measured: dict, space: str | None) -> dict:
     weights = run.path / WEIGHTS
     require_finite(network, weights)
     digest = write_weights(weights, lambda file: network.save_weights(file, overwrite=True))
     config = run.config
-    last = metrics.table.row(config.epochs - 1)
     result = {
         "kind": "train",
         "space": space,
@@ -136,21 +160,20 @@ def _finish(
         "data": config.data.name,
         "class_names": list(data.source.class_names),
         "preprocessing": {"mean": list(data.mean), "std": list(data.std)},
-        "test_accuracy": float(last["val_accuracy"]),
-        "test_top5_accuracy": float(last["val_top5_accuracy"]),
-        "test_loss": float(last["val_loss"]),
         "epochs": config.epochs,
         "seed": config.runtime.seed,
         **origins(run),
         **count(network),
-        "seconds": round(metrics.seconds, 1),
+        **measured,
     }
     return run.write_result(result, {WEIGHTS: digest})
 
 
 def summary(result: dict) -> str:
     """The one line that a training ends with."""
+    accuracy = result.get("validation_accuracy")
+    validated = "" if accuracy is None else f" (epoch {result['epoch'] + 1}, validation accuracy {accuracy:.4f})"
     return (
-        f"training finished: test accuracy {result['test_accuracy']:.4f}, {result['parameters']:,} parameters, "
-        f"{result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
+        f"training finished: test accuracy {result['test_accuracy']:.4f}{validated}, "
+        f"{result['parameters']:,} parameters, {result['multiply_adds']:,} multiply-adds, {result['seconds']:.0f} s"
     )

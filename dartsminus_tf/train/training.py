@@ -1,6 +1,7 @@
 """A derived network with its training losses, as a Keras model that `fit` trains."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.loop.distill import Distillation
@@ -17,6 +18,10 @@ class NetworkTraining(keras.Model):
 
     With a teacher the first term is that of `loop.distill`.
 
+    With class weights w each example's cross entropies are multiplied by sum_c y_c w_c before the mean over the batch:
+    by the weight of its class, and for a mixed example by the weights of its classes in the shares that they are mixed
+    in. Label smoothing changes the target, not that weight.
+
     Args:
         network: with or without an auxiliary head.
         auxiliary_weight: of the auxiliary head's loss.
@@ -29,6 +34,7 @@ class NetworkTraining(keras.Model):
         backbone_rate: multiple of the learning rate of all but the classifier and the auxiliary head; before `compile`.
         still_statistics: batch norms use the moving statistics in training too, and leave them alone.
         backbone_moves: whether steps train more than these; call `make_train_function(force=True)` after a change.
+        class_weights: [classes] of the loss in training; None: all weigh alike.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class NetworkTraining(keras.Model):
         self.distillation: Distillation | None = None
         self.backbone_rate, self.still_statistics, self.backbone_moves = 1.0, False, True
         self.random_seed = step.new_seed()
+        self.class_weights: np.ndarray | None = None
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
         self.test_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -94,11 +101,11 @@ class NetworkTraining(keras.Model):
                 self.network(x, training=True) if self.backbone_moves else self.network.call_with_still_backbone(x)
             )
             logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
-            loss = self.train_loss(target, logits)
+            loss = self._weighed_loss(target, logits)
             if self.distillation is not None:
                 loss = self.distillation.loss(x, loss, logits)
             if auxiliary is not None:
-                loss += self.auxiliary_weight * self.train_loss(target, auxiliary)
+                loss += self.auxiliary_weight * self._weighed_loss(target, auxiliary)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, values), variables)
         if self.average is not None:
@@ -115,6 +122,10 @@ class NetworkTraining(keras.Model):
         """Those of the classifier and the auxiliary head that are trained, or all others."""
         of_classifier = {id(variable) for variable in self.network.classifier_variables}
         return [v for v in self.network.trainable_variables if (id(v) not in of_classifier) == of_backbone]
+
+    def _weighed_loss(self, target, logits):
+        weights = None if self.class_weights is None else tf.linalg.matvec(target, self.class_weights)
+        return self.train_loss(target, logits, sample_weight=weights)
 
     def test_step(self, data):
         x, y = data

@@ -37,7 +37,9 @@ class Strict(BaseModel):
             kinds, values = set().union(*members), value
         else:
             values = [value]
-        if kinds & {int, float} and str not in kinds and any(isinstance(entry, str) for entry in values):
+        words = {word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)}
+        texts = [entry for entry in values if isinstance(entry, str) and entry not in words]
+        if kinds & {int, float} and str not in kinds and texts:
             raise ValueError("Input should be a number, or numbers")
         return value
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
-from dartsminus_tf.foundation.disk.lock import require_locks
-from dartsminus_tf.foundation.output import say, shown, unfailing_streams
 from dartsminus_tf.foundation.config.paths import define_path, define_paths
+from dartsminus_tf.foundation.disk.lock import require_locks
+from dartsminus_tf.foundation.errors import Interrupted, Stopped, UsageError, machine_fault
+from dartsminus_tf.foundation.output import say, shown, unfailing_streams
 
 EXIT_DONE, EXIT_INPUTS_LEFT_OUT, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 2, 130
 

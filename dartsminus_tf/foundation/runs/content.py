@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.disk.files import write_json
+from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import stored_json
 
 CONTENT = "data.json"

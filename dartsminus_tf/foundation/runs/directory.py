@@ -17,14 +17,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.disk.files import sweep, write_atomically, write_json
-from dartsminus_tf.foundation.disk.folders import require_place
-from dartsminus_tf.foundation.runs.results import Result, stored_json, stored_result, write_result
 from dartsminus_tf.foundation.config.settings import differences, lookup, read_mapping
-from dartsminus_tf.foundation.runs.status import StatusFile
 from dartsminus_tf.foundation.config.typed import Strict
 from dartsminus_tf.foundation.config.yaml_text import dump_yaml
+from dartsminus_tf.foundation.disk.files import sweep, write_atomically, write_json
+from dartsminus_tf.foundation.disk.folders import require_place
+from dartsminus_tf.foundation.errors import UsageError
+from dartsminus_tf.foundation.runs.results import Result, stored_json, stored_result, write_result
+from dartsminus_tf.foundation.runs.status import StatusFile
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RunKind:
         lengths: keys of how long a run is, which its schedules follow.
         seed: the key of the seed.
         packages: whose versions matter to a result.
-        as_now: brings settings that an older version stored into the form that settings have now.
+        as_now: brings settings that an older version stored into the form that settings have now; those have it.
     """
 
     file: str = "config.yaml"
@@ -108,7 +108,8 @@ class RunDirectory:
         self.path, self.config, self.kind, self.parent = Path(path), config, kind, parent
         self.status = StatusFile(self.path)
         if (self.path / kind.file).exists():
-            kind.require_same(self._with_new_keys(stored_settings(self.path, kind)), self.settings, self.path)
+            stored = self._with_new_keys(kind.as_now(stored_settings(self.path, kind)))
+            kind.require_same(stored, self.settings, self.path)
         elif self.path.exists() and not self._is_free():
             raise UsageError(f"model_dir must be a run directory, an empty one or a new one. Received: {self.path}")
         elif not self.path.exists():

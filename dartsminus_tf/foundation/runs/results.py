@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dartsminus_tf.foundation.disk import digests
-from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.disk.files import write_json
+from dartsminus_tf.foundation.errors import UsageError
 
 RESULT = "result.json"
 ADVICE = "delete it and give the command that made the run again, which writes it anew from the last state"
@@ -71,6 +71,9 @@ class TrainResult(Result):
     test_accuracy: Share
     test_top5_accuracy: Share
     test_loss: float
+    epoch: Whole | None = None
+    stopped_epoch: Whole | None = None
+    validation_accuracy: Share | None = None
     parameters: Whole
     multiply_adds: Whole
     seconds: Annotated[float, Field(ge=0)]

@@ -13,13 +13,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from dartsminus_tf.foundation.runs.command import this_command
-from dartsminus_tf.foundation.errors import Stopped, UsageError
+from dartsminus_tf.foundation.config.typed import Strict
 from dartsminus_tf.foundation.disk.files import write_json
 from dartsminus_tf.foundation.disk.lock import NAME as LOCK
 from dartsminus_tf.foundation.disk.lock import RunLock
+from dartsminus_tf.foundation.errors import Stopped, UsageError
 from dartsminus_tf.foundation.output import say
-from dartsminus_tf.foundation.config.typed import Strict
+from dartsminus_tf.foundation.runs.command import this_command
 
 Text = Annotated[str, Field(max_length=4000)]
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem
+from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual, MobileHead, MobileStem, activation_of
 from dartsminus_tf.spaces.mobilenet.genotype import SKIP, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.plan import (
     HEAD,
@@ -35,6 +35,7 @@ def build_network(
     auxiliary: bool = False,
     drop_path: float = 0.0,
     depths: Sequence[int] | None = None,
+    affine: bool = True,
     **options,
 ) -> "MobileNetwork":
     """The network of `genotype`, built on its first call.
@@ -43,6 +44,7 @@ def build_network(
         genotype: a `MobileGenotype`.
         channels: of the space's stem, which scales all widths: channels / 32 multiplies `width_multiplier`.
         layers, depths: the genotype's own number of layers, and that of each stage; nothing else is possible.
+        affine: an option of supernets; norms of networks always are.
         num_classes: of the data set.
         stem, auxiliary: as in networks of DARTS cells; here always "imagenet" and False.
         drop_path: probability of leaving a block out of its residual sum for a sample while training.
@@ -114,7 +116,8 @@ class MobileNetwork(DerivedNetwork):
             "norm_epsilon": norm_epsilon,
             "dropout": dropout,
         }
-        convention = check_convention(padding, norm_epsilon)
+        self.activation = activation_of(activation)
+        self.convention = convention = check_convention(padding, norm_epsilon)
         around = (stem_width, separable_width, head_width)
         self.plan = plan_network(genotype.depths, widths or WIDTHS, width_multiplier, *around)
         self.stem = MobileStem(self.plan.stem, self.plan.separable, activation, convention)

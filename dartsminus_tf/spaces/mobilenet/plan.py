@@ -8,7 +8,7 @@ kernels, expansions, and the `Convention`.
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dartsminus_tf.foundation.errors import UsageError, require
 
@@ -108,6 +108,19 @@ def plan_network(
             before = width_here
     last = scaled(head, max(1.0, multiplier))  # never below MobileNetV2's, as there
     return NetworkPlan(scaled(stem, multiplier), scaled(separable, multiplier), tuple(layers), last)
+
+
+def described(plan: NetworkPlan, convention: Convention) -> dict[str, Any]:
+    """The options, as section `mobile` of a config has them, that give the plan without a multiplier."""
+    opening = [layer for layer in plan.layers if layer.opens]
+    return {
+        "depths": tuple(sum(layer.stage == stage for layer in plan.layers) for stage in range(len(STRIDES))),
+        "widths": tuple(layer.channels for layer in opening),
+        "stem_width": plan.stem,
+        "separable_width": plan.separable,
+        "head_width": plan.head,
+        **convention._asdict(),
+    }
 
 
 def _check_sizes(name: str, sizes: Sequence[int], largest: int) -> None:

@@ -29,7 +29,8 @@ class MobileSupernet(SearchNetwork):
     """The supernet; see `dartsminus_tf.build_supernet`, where channels / 32 multiplies all widths.
 
     Options of its own are `depths` (of the six stages; then `layers` is their sum), and `widths`, `stem_width`,
-    `separable_width`, `head_width`, `padding`, `norm_epsilon` as in `network.MobileNetwork`.
+    `separable_width`, `head_width`, `padding`, `norm_epsilon` as in `network.MobileNetwork`; and `affine`, whether the
+    searched layers' norms have scales and offsets, which trained weights need (see `mixed.MobileLayer`).
 
     `alphas` is {"change": [6, 6], "keep": [layers - 6, 7]}: a row for each layer that changes stride or width, and for
     each of the others, in the network's order; columns are `genotype.PRIMITIVES`, the skip last.
@@ -49,19 +50,21 @@ class MobileSupernet(SearchNetwork):
         head_width: int = HEAD,
         padding: str = PYTORCH.padding,
         norm_epsilon: float = PYTORCH.norm_epsilon,
+        affine: bool = False,
         **kwargs,
     ):
         super().__init__(space, options, **kwargs)
         self.channels, self.num_layers, self.num_classes = channels, layers, num_classes
-        convention, around = check_convention(padding, norm_epsilon), (stem_width, separable_width, head_width)
+        self.convention, self.affine = check_convention(padding, norm_epsilon), affine
+        around = (stem_width, separable_width, head_width)
         self.depths = tuple(depths) if depths is not None else depths_of(layers)
         self.plan = plan_network(self.depths, widths or WIDTHS, channels / STEM, *around)
         require(len(self.plan.layers) == layers, f"layers must be {sum(self.depths)}, the sum of depths", layers)
         self.image_size = None
-        self.stem = MobileStem(self.plan.stem, self.plan.separable, convention=convention)
-        about = (self.options.auxiliary is not None, self.options.rematerialize, convention)
+        self.stem = MobileStem(self.plan.stem, self.plan.separable, convention=self.convention)
+        about = (self.options.auxiliary is not None, self.options.rematerialize, self.convention, affine)
         self.layers_searched = [MobileLayer(plan, *about, name=f"layer_{i}") for i, plan in enumerate(self.plan.layers)]
-        self.head = MobileHead(self.plan.head, num_classes, convention=convention)
+        self.head = MobileHead(self.plan.head, num_classes, convention=self.convention)
         self.rows = {kind: [i for i, plan in enumerate(self.plan.layers) if _kind(plan) == kind] for kind in KINDS}
 
     def build(self, input_shape):

@@ -8,12 +8,15 @@ import html
 from pathlib import Path
 from urllib.parse import quote
 
-from dartsminus_tf.analysis.sections import Content, Item, figure, read_section
 from dartsminus_tf.foundation.disk.files import is_leftover, write_atomically, write_json
 from dartsminus_tf.foundation.disk.tables import Row, cell_text
 from dartsminus_tf.foundation.output import shown
+from dartsminus_tf.report.sections import Content, Item, figure, read_section
 
-ORDER = ("skip_advantage", "methods", "compare", "beta_ablation", "alpha", "cell", "hessian", "landscape")
+ORDER = (
+    *("skip_advantage", "methods", "compare", "beta_ablation", "transfer"),
+    *("alpha", "cell", "hessian", "landscape"),
+)
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, nothing from elsewhere
 _STYLE = """

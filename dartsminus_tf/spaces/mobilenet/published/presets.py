@@ -4,13 +4,13 @@ import math
 from functools import cached_property
 
 from dartsminus_tf.spaces.mobilenet.costs import network_cost
-from dartsminus_tf.spaces.mobilenet.naming import NAMINGS
 from dartsminus_tf.spaces.mobilenet.plan import NetworkPlan, plan_network
+from dartsminus_tf.spaces.mobilenet.published.naming import NAMINGS
 from dartsminus_tf.spaces.preset import IMAGENET_CLASSES, Preset, Shape, Source
 
 
 class MobilePreset(Preset):
-    """A mobile network with published weights; see `published_slots` for the places of its tensors."""
+    """A mobile network with published weights; see `slots` for the places of its tensors."""
 
     options = ("dropout", "drop_path")
 

@@ -1,4 +1,4 @@
-"""What a training's result says of the networks that it began with and learned from."""
+"""What a run's result says of the networks that it began with and learned from."""
 
 from dartsminus_tf.foundation.runs.content import CONTENT
 from dartsminus_tf.foundation.runs.directory import RunDirectory

@@ -1,8 +1,8 @@
 """The places of published tensors in the variables of a mobile network."""
 
-from dartsminus_tf.spaces.mobilenet.naming import NAMINGS, units
 from dartsminus_tf.spaces.mobilenet.network import MobileNetwork
-from dartsminus_tf.spaces.mobilenet.published import MobilePreset
+from dartsminus_tf.spaces.mobilenet.published.naming import NAMINGS, units
+from dartsminus_tf.spaces.mobilenet.published.presets import MobilePreset
 from dartsminus_tf.spaces.torch_slots import Slot
 
 

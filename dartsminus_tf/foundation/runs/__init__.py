@@ -1,0 +1,1 @@
+"""Run directories, what became of them, commands and their signals, children, clusters."""

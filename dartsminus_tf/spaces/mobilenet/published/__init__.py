@@ -1,0 +1,1 @@
+"""Mobile networks whose weights are published: the table, their tensors' names and places."""

@@ -1,0 +1,1 @@
+"""Studies: searches and trainings of several networks under one config, side by side."""
