@@ -17,9 +17,9 @@ from dartsminus_tf.train.runner import run_training
 from tests.finished_run import with_digests, without_digests
 from tests.legacy.artefacts import unpack
 
-SMALL = ["data.name=digits", "data.batch_size=16", "data.train_limit=64", "data.test_limit=32", "data.image_size=32"]
-SMALL += ["runtime.verbose=0", "steps_per_epoch=2", "epochs=2", "data.augment.cutout=0", "drop_path=0"]
-SMALL += ["weights.learning_rate=1e-7", "weights.min_learning_rate=0", "weights.l2=0"]
+SMALL = ["data.name=digits", "data.batch_size=16", "data.train_limit=32", "data.test_limit=16", "data.image_size=8"]
+SMALL += ["runtime.verbose=0", "steps_per_epoch=1", "epochs=2", "data.augment.cutout=0", "drop_path=0"]
+SMALL += ["data.validation=none", "weights.learning_rate=1e-7", "weights.min_learning_rate=0", "weights.l2=0"]
 
 
 @pytest.fixture(scope="module")
