@@ -134,7 +134,7 @@ def _build_training(config: TrainConfig, network: DerivedNetwork, init: str | No
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
-    model.backbone_rate = config.backbone_learning_rate
+    model.backbone_rate, model.still_statistics = config.backbone_learning_rate, config.freeze_statistics
     size = config.data.image_size
     shape = (config.data.batch_size, size, size, 3)
     if init is not None:
