@@ -97,10 +97,7 @@ class NetworkTraining(keras.Model):
         )
         with settings, tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)  # these alone, so that no other gradient is computed
-            outputs = (
-                self.network(x, training=True) if self.backbone_moves else self.network.call_with_still_backbone(x)
-            )
-            logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
+            logits, auxiliary = self._outputs(x)
             loss = self._weighed_loss(target, logits)
             if self.distillation is not None:
                 loss = self.distillation.loss(x, loss, logits)
