@@ -14,7 +14,7 @@ from dartsminus_tf.foundation.runs.command import EXIT_DONE, EXIT_INPUTS_LEFT_OU
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.signals import all_or_nothing
 from detection.cli.environment import prepare_environment
-from detection.coco.annotations import Labels, read_labels
+from detection.coco.annotations import Labels
 from detection.run import directory
 
 _MODES = ("train_and_eval", "eval", "predict", "export")
@@ -140,7 +140,9 @@ def _export(params, values: flags.FlagValues) -> int:
 
 def _labels(params) -> Labels:
     """What the run calls its categories; nothing where it has no annotations."""
-    return read_labels(params.task.annotation_file) if params.task.annotation_file else Labels()
+    from detection.data import checks
+
+    return checks.prepared_labels(params.task.annotation_file) if params.task.annotation_file else Labels()
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """An instances JSON as `prepare_coco` writes it, with the ids that its data set gave to categories and images."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def read_labels(annotation_file: str | None) -> Labels:
 
 
 def _is_prepared(instances: object) -> bool:
-    """Whether it has the sections, and numbers as ids, which pycocotools compares as they are."""
+    """Whether it has the sections, numbers as ids, which pycocotools compares as they are, and boxes."""
     if not isinstance(instances, dict):
         return False
     keys = {"images": ("id",), "categories": ("id",), "annotations": ("id", "image_id", "category_id")}
@@ -91,7 +92,13 @@ def _is_prepared(instances: object) -> bool:
             return False
         if not all(isinstance(entry, dict) and all(type(entry.get(key)) is int for key in ids) for entry in entries):
             return False
-    return True
+    return all(_has_box(annotation) for annotation in instances["annotations"])
+
+
+def _has_box(annotation: dict) -> bool:
+    box, area = annotation.get("bbox"), annotation.get("area", 0.0)
+    numbers = [*box, area] if isinstance(box, list) and len(box) == 4 else [None]
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in numbers)
 
 
 def write_where_missing(labels: Labels, annotation_file: str) -> None:

@@ -1,6 +1,7 @@
 """What a run reads: there, whole, and of the classes that the config says. Nothing is written."""
 
 import os
+import re
 from pathlib import Path
 
 from official.core import config_definitions as cfg
@@ -54,7 +55,21 @@ def _evaluation_labels(params: cfg.ExperimentConfig, model_dir: str) -> Labels:
     data, path = params.task.validation_data, params.task.annotation_file
     if data.tfds_name and path == tfds_coco.annotation_path(data, model_dir) and not os.path.isfile(path):
         return labels_of(tfds_coco.make_annotations(data))
-    return read_labels(path)
+    return prepared_labels(path)
+
+
+def prepared_labels(annotation_file: str) -> Labels:
+    """The labels of an instances JSON, which is what `prepare_coco` wrote where its manifest lies beside it.
+
+    Raises:
+      UsageError: it is missing, none, or another than the manifest says.
+    """
+    path = Path(annotation_file)
+    match = re.fullmatch(r"instances_(.+)\.json", path.name)
+    if match and path.is_file() and (manifest := stats_path(path.parent, match[1])).is_file():
+        digests = {name: entry.model_dump() for name, entry in read_stats(manifest).files.items() if name == path.name}
+        shards.verify(path.parent, digests)
+    return read_labels(annotation_file)
 
 
 def _check_split(folder: Path, split: str, names: dict[int, str], num_classes: int) -> None:

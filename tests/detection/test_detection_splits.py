@@ -45,6 +45,48 @@ def test_a_flipped_bit_of_a_shard_is_refused(prepared, split, place):
             checks.check_data(params_of(prepared.out), training, "unused")
 
 
+def flip(path, place: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [0.05, 0.35, 0.6, 0.9])
+def test_a_flipped_bit_of_the_annotations_is_refused(prepared, place):
+    """It would be another box, another name, or a key that nobody knows."""
+    path = prepared.out / "instances_val.json"
+    flip(path, place)
+    for training in (True, False):
+        with pytest.raises(UsageError, match=rf"another checksum; pass --overwrite\. Received: '{path}'"):
+            checks.check_data(params_of(prepared.out), training, "unused")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bbox": None},
+        {"bbox": [1, 2, 3]},
+        {"bbox": [1, 2, 3, "4"]},
+        {"bbox": [1, 2, 3, True]},
+        {"bbox": "1,2,3,4"},
+        {"area": None},
+        {"area": "12"},
+        {"cbox": [1, 2, 3, 4]},
+    ],
+)
+def test_annotations_from_elsewhere_have_boxes(prepared, tmp_path, change):
+    coco = json.loads((prepared.out / "instances_val.json").read_text())
+    other = tmp_path / "mine.json"
+    other.write_text(json.dumps(coco))
+    assert checks.prepared_labels(str(other)).num_images == len(coco["images"])
+    if "cbox" in change:
+        del coco["annotations"][0]["bbox"]
+    coco["annotations"][0] |= change
+    other.write_text(json.dumps(coco))
+    with pytest.raises(UsageError, match="must be the instances JSON that prepare_coco wrote"):
+        checks.prepared_labels(str(other))
+
+
 def test_a_split_whose_preparation_ended_before_its_manifest_is_refused(prepared):
     half_prepared(prepared, "train", "killed")
     shutil.copy(prepared.out / "train-00000-of-00002.tfrecord", prepared.out / "train-00001-of-00002.tfrecord")
