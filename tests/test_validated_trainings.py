@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 
-import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +14,7 @@ from dartsminus_tf.train.weights import WEIGHTS
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data import labels, sources
 from dartsminus_tf.data.digits import digits_source
+from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.data.source import Split
 from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.errors import UsageError
@@ -21,7 +22,6 @@ from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
 from dartsminus_tf.loop import epochs
 from dartsminus_tf.loop.epochs import Loop
 from dartsminus_tf.loop.records import read_tables
-from dartsminus_tf.loop.state import read_state
 from dartsminus_tf.train.begun import as_begun
 from dartsminus_tf.train.runner import load_trained, run_training
 from tests.conftest import ROOT
@@ -73,11 +73,15 @@ def rows_of(path):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def arrays_of(file):
-    found = []
-    with h5py.File(file) as content:
-        content.visititems(lambda _, item: found.append(item[...]) if isinstance(item, h5py.Dataset) else None)
-    return found
+def loss_of(path):
+    """The loss of the weights that a training left on what validated it."""
+    network, _ = load_trained(path)
+    [*batches] = ImageData(config().data, 0).validation()
+    entropies = [
+        keras.losses.sparse_categorical_crossentropy(y, network(x, training=False), from_logits=True)
+        for x, y in batches
+    ]
+    return float(np.mean(np.concatenate(entropies)))
 
 
 def test_the_best_epoch_of_the_validation_is_the_result(trained, evaluated):
@@ -87,12 +91,9 @@ def test_the_best_epoch_of_the_validation_is_the_result(trained, evaluated):
     assert best == 1
     assert (result["epoch"], result["validation_accuracy"], result["stopped_epoch"]) == (best, accuracies[best], None)
     assert json.loads((path / "checkpoints" / "best.json").read_text())["epoch"] == best
-    states = {path.name[:10]: read_state(path).values for path in (path / "checkpoints").glob("*.npz")}
-    inside = {
-        name: all(any(np.array_equal(array, value) for value in values) for array in arrays_of(path / WEIGHTS))
-        for name, values in states.items()
-    }
-    assert inside[f"epoch_{best + 1:04d}"] and not inside["epoch_0004"]  # the averages of then
+    losses = [row["val_loss"] for row in rows_of(path)]
+    assert loss_of(path) == pytest.approx(losses[best], abs=1e-5)  # of the averages, which were validated
+    assert all(abs(loss - losses[best]) > 1e-4 for loss in losses[:best] + losses[best + 1 :])
     assert evaluated == [*(f"the validation of epoch {epoch}" for epoch in (1, 2, 3, 4)), "the test"]
     assert load_trained(path)[1] == result
     TrainResult.model_validate(result)
@@ -123,6 +124,9 @@ def test_patience_and_the_last_epoch(trained, tmp_path):
     assert (last["stopped_epoch"], last["epoch"]) == (2, 2) and after == before[:3]
     assert last["validation_accuracy"] == after[2]["val_accuracy"]
     assert last["digests"][WEIGHTS] != result["digests"][WEIGHTS]
+    (tmp_path / "run" / RESULT).unlink()  # killed before it was written: not one epoch more
+    again = run_training(config("patience=1", "export=last"), tmp_path / "run")
+    assert again | {"seconds": 0} == last | {"seconds": 0} and rows_of(tmp_path / "run") == after
 
 
 def test_without_a_validation_the_last_epoch_counts(tmp_path, monkeypatch):
@@ -134,14 +138,15 @@ def test_without_a_validation_the_last_epoch_counts(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "checkpoints" / "best.json").exists()
 
 
-def test_a_run_whose_validation_would_be_another_part_is_refused(trained, monkeypatch):
-    path, _ = trained
+def test_a_run_goes_on_with_the_same_part_alone(trained, monkeypatch):
+    path, result = trained
     assert "validation" in json.loads((path / "data.json").read_text())
     (path / RESULT).rename(path / "kept")
     monkeypatch.setattr(labels, "SPLIT_SEED", 1)
     with pytest.raises(UsageError, match=r"began with other data \(validation: '32 training examples"):
         run_training(config(), path)
     (path / "kept").rename(path / RESULT)
+    assert run_training(config(), path) == result  # it is finished
 
 
 def older_run(path):
@@ -155,13 +160,14 @@ def older_run(path):
 
 def test_an_older_run_goes_on_as_it_began(tmp_path):
     path = older_run(tmp_path / "run")
-    for override in ("data.validation=auto", "data.validation=none"):
-        result = run_training(config(override), path)
-        assert yaml.safe_load((path / "config.yaml").read_text())["data"]["validation"] == "test"
-        last = rows_of(path)[-1]
-        assert result["test_accuracy"] == last["val_accuracy"] and result["test_loss"] == last["val_loss"]
-        assert (result["epoch"], result["validation_accuracy"]) == (3, None)
-        (path / RESULT).unlink()
+    begun = as_begun(config(), path)
+    assert as_begun(config("data.validation=none"), path) == begun and begun.data.validation == "test"
+    result = run_training(config("data.validation=none"), path)
+    assert yaml.safe_load((path / "config.yaml").read_text())["data"]["validation"] == "test"
+    assert as_begun(config(), path) == as_begun(config("data.validation=none"), path) == begun
+    last = rows_of(path)[-1]
+    assert result["test_accuracy"] == last["val_accuracy"] and result["test_loss"] == last["val_loss"]
+    assert (result["epoch"], result["validation_accuracy"]) == (3, None)
 
 
 @pytest.mark.parametrize("override", ["data.validation=0.2", "patience=3", "class_weight=balanced", "export=best"])
