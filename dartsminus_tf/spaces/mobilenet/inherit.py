@@ -9,12 +9,11 @@ import keras
 import numpy as np
 
 from dartsminus_tf.foundation.errors import require
-from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.mobilenet.arrays import Block, Gate, Norm, fitted
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual
 from dartsminus_tf.spaces.mobilenet.genotype import BLOCKS, EXPANSIONS, KERNELS, MobileGenotype, block_of
 from dartsminus_tf.spaces.mobilenet.mixed import MobileLayer
-from dartsminus_tf.spaces.mobilenet.network import MobileNetwork
+from dartsminus_tf.spaces.mobilenet.network import MobileNetwork, build_network
 from dartsminus_tf.spaces.mobilenet.plan import described
 from dartsminus_tf.spaces.mobilenet.supernet import MobileSupernet
 from dartsminus_tf.spaces.network import Taken
