@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data.labels import balanced
-from dartsminus_tf.data.pipeline import ImageData
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.train import runner
 from dartsminus_tf.train.training import NetworkTraining
@@ -75,15 +74,13 @@ def test_the_loss_of_weighed_classes_by_hand(smoothing, is_mixed):
 
 
 @pytest.mark.parametrize("class_weight", ["none", "balanced"])
-def test_the_built_training_weighs_the_classes_of_the_examples_that_train(class_weight):
+def test_a_training_weighs_the_classes_of_the_examples_that_train(class_weight, tmp_path, monkeypatch):
     overrides = ["data.batch_size=8", "data.image_size=8", "data.train_limit=100", "channels=2", "layers=1"]
     overrides += ["genotype='|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'"]
-    config = load_config(
-        TrainConfig, overrides=[*overrides, "auxiliary_weight=0", "drop_path=0", f"class_weight={class_weight}"]
-    )
-    data = ImageData(config.data, 0)
-    network = runner.build_configured(config, runner.find_genotype(config.genotype).genotype, 10)
-    found = runner._build_training(config, network, data).class_weights
+    overrides += ["auxiliary_weight=0", "drop_path=0", f"class_weight={class_weight}"]
+    config = load_config(TrainConfig, overrides=overrides)
+    monkeypatch.setattr(runner, "_train", lambda run, model, data, *rest: (model.class_weights, data))
+    found, data = runner.run_training(config, tmp_path / "run")
     labels = data.source.train.labels()[data.train_indices]
     assert len(labels) == 90
     assert (found is None) == (class_weight == "none")

@@ -93,10 +93,16 @@ class FlopsConfig(Strict):
     """The penalty `weight * ((E - target) / target)^2` on the expected multiply-adds E, in millions for one image.
 
     They are those of the network at the search's own image size and width.
+
+    Args:
+        target_mflops, weight: of the penalty.
+        at_most: what is derived costs at most the target: the most probable network of alpha that does, instead of the
+            strongest candidate of every layer, whose cost the penalty only leads to.
     """
 
     target_mflops: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     weight: Rate = 1.0
+    at_most: bool = False
 
 
 class SearchConfig(with_sections("search_options")):

@@ -34,6 +34,8 @@ class TrainConfig(with_sections("options")):
             `data.mean` and `data.std` is that network's (see `config.start`).
         freeze_epochs: the first so many epochs train the classifier and the auxiliary head alone: all else stands
             still, batch norms' statistics too.
+        freeze_statistics: batch norms use the statistics that they begin with throughout, which small sets and batches
+            need; their scales and offsets are trained.
         backbone_learning_rate: a multiple of the learning rate, for all but the classifier and the auxiliary head.
         distill: a teacher that the network learns from, beside the labels.
         genotype: a published name (see `spaces.find`), a JSON file, a search's run directory, or the genotype.
@@ -57,6 +59,7 @@ class TrainConfig(with_sections("options")):
     data: TrainDataConfig = TrainDataConfig(batch_size=96, augment=AugmentConfig(cutout=16))
     init: SourceText | None = None
     freeze_epochs: Annotated[int, Field(ge=0, le=10**7)] = 0
+    freeze_statistics: bool = False
     backbone_learning_rate: Annotated[float, Field(gt=0, le=1000)] = 1.0
     distill: DistillConfig | None = None
     genotype: Annotated[str | dict[str, Any], AfterValidator(_absolute_where_a_path)] = USUAL_GENOTYPE
@@ -83,7 +86,7 @@ class TrainConfig(with_sections("options")):
         """What is left out is that of the network that the training starts from."""
         if not isinstance(given, dict) or given.get("init") is None:
             return given
-        return completed(given, cls.model_fields["data"].default.model_dump())
+        return completed(given, cls.model_fields["data"].default.model_dump(exclude_none=True))
 
     @model_validator(mode="after")
     def _check_start(self):

@@ -55,7 +55,8 @@ class BatchNorm(keras.layers.Layer):
         momentum: share of the moving statistics that a batch leaves in place; Keras' convention.
         epsilon: added to the variance.
 
-    With `trainable = False` it uses the moving statistics and leaves them alone, whatever `training` says.
+    With `trainable = False`, and in a step with still statistics (see `ops.step`), it uses the moving statistics and
+    leaves them alone, whatever `training` says.
     """
 
     def __init__(self, affine: bool = True, momentum: float = MOMENTUM, epsilon: float = EPSILON, **kwargs):
@@ -75,7 +76,7 @@ class BatchNorm(keras.layers.Layer):
         channels = self.moving_mean.shape
         scale = tf.convert_to_tensor(self.gamma) if self.affine else tf.ones(channels)
         offset = tf.convert_to_tensor(self.beta) if self.affine else tf.zeros(channels)
-        if not (training and self.trainable):
+        if not (training and self.trainable) or step.statistics_are_still():
             mean, variance = (
                 tf.convert_to_tensor(self.moving_mean),
                 tf.convert_to_tensor(self.moving_variance),

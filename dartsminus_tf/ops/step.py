@@ -23,6 +23,7 @@ class _Settings(threading.local):
     seed: tf.Tensor | None = None
     draws: int = 0
     synchronised: bool = False
+    still: bool = False
 
 
 _current = _Settings()
@@ -34,19 +35,21 @@ def new_seed() -> int:
 
 
 @contextlib.contextmanager
-def settings(seed: int, number: tf.Tensor, synchronised: bool = False) -> Iterator[None]:
+def settings(seed: int, number: tf.Tensor, synchronised: bool = False, still: bool = False) -> Iterator[None]:
     """Give the operations called inside their seed; nested settings replace the outer ones.
 
     Args:
         seed: the model's, from `new_seed`.
         number: scalar integer tensor below 2**40, another one for every step.
         synchronised: batch norms take the statistics of the global batch, not of the replica's part.
+        still: batch norms use their moving statistics in training too, and leave them alone.
     """
     kept = _current.__dict__.copy()
     context = tf.distribute.get_replica_context()
     replica = context.replica_id_in_sync_group if context is not None else 0
     high = tf.cast(replica, tf.int64) * REPLICA + seed
     _current.seed, _current.draws = tf.stack([high, tf.cast(number, tf.int64)]), 0
+    _current.still = still
     _current.synchronised = synchronised and context is not None and context.num_replicas_in_sync > 1
     try:
         yield
@@ -66,6 +69,11 @@ def random_seed() -> tf.Tensor:
 def synchronised() -> bool:
     """Whether batch norms share their statistics over replicas."""
     return _current.synchronised
+
+
+def statistics_are_still() -> bool:
+    """Whether batch norms use their moving statistics in training."""
+    return _current.still
 
 
 def mean_over_replicas(values: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -3,7 +3,8 @@
     penalty(alpha) = weight * ((E(alpha) - T) / T)^2
 
 E is the expectation of the network's multiply-adds under softmax(alpha) (`expected_multiply_adds` of the supernet), T
-the target. Only the architecture step sees it; the weights never do.
+the target. Only the architecture step sees it; the weights never do. E need not be the cost of the network that is
+derived: with `at_most` that costs no more than T.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,7 @@ from dartsminus_tf.pretrained.init import init_content, start_supernet
 from dartsminus_tf.search.beta import BetaCallback
 from dartsminus_tf.search.bilevel import AlphaStart, BilevelSearch
 from dartsminus_tf.search.early_stop import EarlyStop
-from dartsminus_tf.search.flops import ExpectedFlops, flops_penalty
+from dartsminus_tf.search.flops import MILLION, ExpectedFlops, flops_penalty
 from dartsminus_tf.search.progressive import run_progressive
 from dartsminus_tf.search.recording import SPACE, AlphaSummaries, GenotypeHistory
 from dartsminus_tf.search.skip_dropout import SkipDropoutCallback
@@ -116,6 +116,9 @@ def build_search(config: SearchConfig, data: ImageData, space: Space | None = No
     model = BilevelSearch(supernet, config.order, config.sync_batch_norm, alpha_penalty=penalty)
     size = config.data.image_size
     model.build((config.data.batch_size, size, size, 3))
+    if config.flops and config.flops.at_most:
+        supernet.most_multiply_adds = int(config.flops.target_mflops * MILLION)
+        supernet.genotype()  # refused now where no network is that cheap
     alpha = config.alpha
     model.compile(
         weight_optimizer=build_optimizer(config.weights, config.precision),

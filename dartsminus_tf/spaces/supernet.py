@@ -59,7 +59,10 @@ class SearchNetwork(keras.Model):
         edge_alphas: {kind of cell: [edges]} of edge normalization, trainable; empty without.
         beta: scalar, weight of the auxiliary operation; not trained, set by a schedule once an epoch.
         skip_dropout: the `SkipDropout` of every `skip_connect` candidate, with its `rate`; None without.
+        most_multiply_adds: of the network that `genotype` derives; None: any, the only value where no costs are known.
     """
+
+    most_multiply_adds: int | None = None
 
     def __init__(self, space: Space, options: SupernetOptions | None = None, **kwargs):
         super().__init__(**kwargs)

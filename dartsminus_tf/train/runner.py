@@ -50,10 +50,12 @@ def run_training(config: TrainConfig, model_dir: str | Path) -> dict:
     with start.scope(), precision(config.precision):
         data = ImageData(config.data, config.runtime.seed)
         network = build_configured(config, genotype, data.source.num_classes)
-        model = _build_training(config, network, data, None if start.begun else config.init)
+        model = _build_training(config, network, None if start.begun else config.init)
         if teacher is not None:
             content |= teacher.content()
             model.distillation = teacher.read(data.mean, data.std, data.source.class_names)
+        if config.class_weight == "balanced":
+            model.class_weights = data.class_weights()
     batches = data.train()
     steps = min(config.steps_per_epoch or batches.steps_per_epoch, batches.steps_per_epoch)
     work = Work(batches.from_step, steps, config.epochs, data.validation(), config.validate_every)
@@ -127,14 +129,12 @@ def build_configured(config: TrainConfig, genotype: Genotype, num_classes: int) 
     )
 
 
-def _build_training(config: TrainConfig, network: DerivedNetwork, data: ImageData, init: str | None) -> NetworkTraining:
+def _build_training(config: TrainConfig, network: DerivedNetwork, init: str | None) -> NetworkTraining:
     """The model that is trained; the network starts from `init` where that is given."""
     model = NetworkTraining(
         network, config.auxiliary_weight, config.label_smoothing, config.sync_batch_norm, config.ema_decay
     )
-    model.backbone_rate = config.backbone_learning_rate
-    if config.class_weight == "balanced":
-        model.class_weights = data.class_weights()
+    model.backbone_rate, model.still_statistics = config.backbone_learning_rate, config.freeze_statistics
     size = config.data.image_size
     shape = (config.data.batch_size, size, size, 3)
     if init is not None:

@@ -32,6 +32,7 @@ class NetworkTraining(keras.Model):
     Attributes:
         distillation: the loss with a teacher; None: there is none.
         backbone_rate: multiple of the learning rate of all but the classifier and the auxiliary head; before `compile`.
+        still_statistics: batch norms use the moving statistics in training too, and leave them alone.
         backbone_moves: whether steps train more than these; call `make_train_function(force=True)` after a change.
         class_weights: [classes] of the loss in training; None: all weigh alike.
     """
@@ -50,7 +51,7 @@ class NetworkTraining(keras.Model):
         self.auxiliary_weight, self.sync_batch_norm = auxiliary_weight, sync_batch_norm
         self.ema_decay, self.average = ema_decay, None
         self.distillation: Distillation | None = None
-        self.backbone_rate, self.backbone_moves = 1.0, True
+        self.backbone_rate, self.still_statistics, self.backbone_moves = 1.0, False, True
         self.random_seed = step.new_seed()
         self.class_weights: np.ndarray | None = None
         self.train_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
@@ -91,13 +92,12 @@ class NetworkTraining(keras.Model):
         target = y if mixed else tf.one_hot(y, self.network.num_classes)
         variables = self.network.trainable_variables if self.backbone_moves else self._trained_variables(False)
         values = [variable.value for variable in variables]
-        settings = step.settings(self.random_seed, self.optimizer.iterations, self.sync_batch_norm)
+        settings = step.settings(
+            self.random_seed, self.optimizer.iterations, self.sync_batch_norm, self.still_statistics
+        )
         with settings, tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)  # these alone, so that no other gradient is computed
-            outputs = (
-                self.network(x, training=True) if self.backbone_moves else self.network.call_with_still_backbone(x)
-            )
-            logits, auxiliary = outputs if self.network.auxiliary else (outputs, None)
+            logits, auxiliary = self._outputs(x)
             loss = self._weighed_loss(target, logits)
             if self.distillation is not None:
                 loss = self.distillation.loss(x, loss, logits)

@@ -133,7 +133,7 @@ def detections(run: Path) -> dict:
     }
 
 
-def _pattern(*shape: int) -> np.ndarray:
+def pattern(*shape: int) -> np.ndarray:
     """Images in [-1, 1] that need no random numbers."""
     size = int(np.prod(shape))
     return np.sin(np.arange(size, dtype=np.float64) ** 1.5).reshape(shape).astype(np.float32)
@@ -154,7 +154,7 @@ def network_outputs(run: Path) -> dict[str, np.ndarray]:
     model = dm.build_network(dm.Genotype.from_dict(config.pop("genotype")), **config)
     model.build((1, 32, 32, 3))
     model.load_weights(run / "model.weights.h5")
-    x = _pattern(2, 32, 32, 3) if model.auxiliary else _pattern(2, 64, 64, 3)
+    x = pattern(2, 32, 32, 3) if model.auxiliary else pattern(2, 64, 64, 3)
     outputs = {"logits": model(x)} | model.features(x)
     if model.auxiliary:
         outputs["auxiliary"] = model(x, training=True)[1]
@@ -165,7 +165,7 @@ def backbone_outputs(saved_model: Path) -> dict[str, np.ndarray]:
     """What the endpoints of an exported backbone give for one input."""
     import tensorflow as tf
 
-    x = tf.constant(_pattern(2, 64, 64, 3))
+    x = tf.constant(pattern(2, 64, 64, 3))
     loaded = tf.saved_model.load(str(saved_model))
     outputs = {"classify": loaded.classify(x)} | {f"serve_{level}": y for level, y in loaded.serve(x).items()}
     outputs |= {f"train_{level}": y for level, y in loaded.train(x).items()}  # last: it moves the statistics
@@ -176,6 +176,6 @@ def detector_outputs(saved_model: Path) -> dict[str, np.ndarray]:
     """What an exported detector finds in one image."""
     import tensorflow as tf
 
-    images = np.round((_pattern(1, 80, 96, 3) + 1) * 127.5).astype(np.uint8)
+    images = np.round((pattern(1, 80, 96, 3) + 1) * 127.5).astype(np.uint8)
     outputs = tf.saved_model.load(str(saved_model)).signatures["image_tensor"](images=tf.constant(images))
     return {name: value.numpy() for name, value in outputs.items()}

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from dartsminus_tf.foundation.errors import UsageError, require
 from dartsminus_tf.spaces.mobilenet.blocks import MobileHead, MobileStem
 from dartsminus_tf.spaces.mobilenet.costs import layer_costs, surrounding_cost
+from dartsminus_tf.spaces.mobilenet.derive import strongest, strongest_within
 from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES, MobileGenotype
 from dartsminus_tf.spaces.mobilenet.mixed import CANDIDATES, MobileLayer
 from dartsminus_tf.spaces.mobilenet.plan import (
@@ -92,10 +92,15 @@ class MobileSupernet(SearchNetwork):
         return (self.stem, *self.layers_searched, self.head)
 
     def genotype(self) -> MobileGenotype:
-        """The strongest candidate of every layer (the earlier one on a tie)."""
-        alphas = self._layer_weights(self.alpha_values())
-        names = [PRIMITIVES[int(np.argmax(alphas[i]))] for i in range(len(self.plan.layers))]
-        ends = [end + 1 for end in self.plan.stage_ends]
+        """The strongest candidate of every layer, or the most probable ones within `most_multiply_adds`."""
+        alphas = [row for _, row in sorted(self._layer_weights(self.alpha_values()).items())]
+        if self.most_multiply_adds is None:
+            picks = strongest(alphas)
+        else:
+            rest = surrounding_cost(self.plan, self._known_size(), self.num_classes)
+            costs = list(layer_costs(self.plan, self._known_size()).values())
+            picks = strongest_within(alphas, costs, self.most_multiply_adds - rest)
+        names, ends = [PRIMITIVES[pick] for pick in picks], [end + 1 for end in self.plan.stage_ends]
         return MobileGenotype(tuple(tuple(names[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)))
 
     def expected_multiply_adds(self) -> tf.Tensor:
@@ -105,14 +110,17 @@ class MobileSupernet(SearchNetwork):
 
         c_lk being the multiply-adds of candidate k in layer l for one image of the size that it was built for.
         """
-        if self.image_size is None or None in self.image_size:
-            raise UsageError("The supernet must be built for images of a known size before its costs are known.")
-        weights, size = self._layer_weights(self.softmax_alphas()), self.image_size
+        weights, size = self._layer_weights(self.softmax_alphas()), self._known_size()
         costs = layer_costs(self.plan, size)
         total = tf.constant(surrounding_cost(self.plan, size, self.num_classes), tf.float32)
         for index, row in costs.items():
             total += tf.reduce_sum(weights[index] * tf.constant(row, tf.float32))
         return total
+
+    def _known_size(self) -> tuple[int, int]:
+        if self.image_size is None or None in self.image_size:
+            raise UsageError("The supernet must be built for images of a known size before its costs are known.")
+        return self.image_size
 
 
 def _kind(plan) -> str:
