@@ -51,6 +51,7 @@ setup(
             "dartsminus-quickstart = dartsminus_tf.cli.quickstart:run",
             "dartsminus-search = dartsminus_tf.cli.search:run",
             "dartsminus-train = dartsminus_tf.cli.train:run",
+            "dartsminus-slim = dartsminus_tf.cli.slim:run",
             "dartsminus-export = dartsminus_tf.cli.export:run",
             "dartsminus-analyze = dartsminus_tf.cli.analyze:run",
             "dartsminus-detect = detection.cli.detect:run",

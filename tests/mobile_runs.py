@@ -1,5 +1,6 @@
 """Small mobile networks and supernets for tests, and a finished training of one on disk."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.runs.results import write_result
 from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.spaces.mobilenet.family import MobileConfig
 from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES
 from dartsminus_tf.spaces.network import DerivedNetwork
 
@@ -58,13 +60,13 @@ def choose(net, text: str) -> None:
     net.beta.assign(0.0)
 
 
-def finished_training(path: Path, model: DerivedNetwork) -> Path:
+def finished_training(path: Path, model: DerivedNetwork, multiply_adds: int = 1) -> Path:
     """A run directory in which `model` was trained on the digits, or so it says."""
     path.mkdir()
-    config = load_config(TrainConfig, overrides=["data.image_size=32"]).model_copy(
-        update={"genotype": model.genotype.to_dict()}
-    )
-    (path / "config.yaml").write_text(dump_config(config))
+    options = {key: value for key, value in model.get_config().items() if key in MobileConfig.model_fields}
+    plain = ["data.image_size=32", "stem=imagenet", "auxiliary_weight=0", "drop_path=0"]
+    plain += [f"mobile={json.dumps(options)}", f"genotype={json.dumps(model.genotype.to_dict())}"]
+    (path / "config.yaml").write_text(dump_config(load_config(TrainConfig, overrides=plain)))
     result = {
         "kind": "train",
         "genotype": model.genotype.to_dict(),
@@ -77,7 +79,7 @@ def finished_training(path: Path, model: DerivedNetwork) -> Path:
         "test_top5_accuracy": 0.5,
         "test_loss": 1.0,
         "parameters": 1,
-        "multiply_adds": 1,
+        "multiply_adds": multiply_adds,
         "seconds": 7.0,
     }
     write_result(path, result, {WEIGHTS: write_weights(path / WEIGHTS, model.save_weights)})

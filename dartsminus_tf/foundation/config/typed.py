@@ -5,13 +5,13 @@ Unknown keys are refused, ranges and rules between fields are checked when a con
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from dartsminus_tf.foundation.config.settings import read_settings
+from dartsminus_tf.foundation.config.settings import layered, read_settings
 from dartsminus_tf.foundation.config.yaml_text import dump_yaml
 from dartsminus_tf.foundation.errors import UsageError
 
@@ -47,14 +47,21 @@ class Strict(BaseModel):
 Config = TypeVar("Config", bound=Strict)
 
 
-def load_config(kind: type[Config], files: Sequence[str | Path] = (), overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    kind: type[Config], files: Sequence[str | Path] = (), overrides: Sequence[str] = (), base: Mapping | None = None
+) -> Config:
     """Build a config from YAML files (later ones win) and `key.subkey=value` overrides (which win over files).
+
+    Args:
+        kind: of config.
+        files, overrides: what is given.
+        base: nested settings that these are laid over.
 
     Raises:
         UsageError: on a missing or malformed file, a bad override, an unknown key, a wrong type or value.
     """
     try:
-        return kind.model_validate(read_settings(files, overrides, ModelKeys(kind)))
+        return kind.model_validate(layered(dict(base or {}), read_settings(files, overrides, ModelKeys(kind))))
     except ValidationError as error:
         raise UsageError(_one_line(error)) from None
 
