@@ -16,10 +16,10 @@ _PUBLIC = {
     "build_supernet": "spaces.build",
     "count": "export.count",
     "export_backbone": "export.saved_model",
-    "from_preset": "pretrained.load",
+    "from_preset": "pretrained.published.load",
     "get_space": "spaces.families",
     "load_torch_state": "spaces.torch_state",
-    "presets": "pretrained.table",
+    "presets": "pretrained.published.table",
     "published_genotype": "spaces.find",
 }
 

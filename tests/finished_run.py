@@ -8,7 +8,7 @@ from pathlib import Path
 from dartsminus_tf.cli import export
 from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.runs.results import RESULT, write_result
-from dartsminus_tf.pretrained.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
 from tests.legacy.artefacts import unpack
 
 

@@ -10,7 +10,7 @@ import dartsminus_tf as dm
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.foundation.config.typed import dump_config, load_config
 from dartsminus_tf.foundation.runs.results import write_result
-from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS, write_weights
 from dartsminus_tf.spaces.mobilenet.family import MobileConfig
 from dartsminus_tf.spaces.mobilenet.genotype import PRIMITIVES
 from dartsminus_tf.spaces.network import DerivedNetwork

@@ -14,7 +14,7 @@ from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.loop.distill import Distillation, find_teacher
 from dartsminus_tf.loop.optimizers import SGD
 from dartsminus_tf.loop.state import state_variables
-from dartsminus_tf.pretrained.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
 from dartsminus_tf.train.training import NetworkTraining
 from tests.finished_run import with_digests
 from tests.legacy.artefacts import unpack

@@ -19,7 +19,7 @@ from dartsminus_tf.foundation.config.entries import PLUGINS
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import registry
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.trained import load_trained
 from dartsminus_tf.spaces import family_of, register_family
 from dartsminus_tf.spaces.build import network_from_config
 from dartsminus_tf.spaces.darts.space import _uniform

@@ -11,7 +11,7 @@ from dartsminus_tf.loop.checkpoints import Checkpoints
 from dartsminus_tf.loop.epochs import Loop, Work
 from dartsminus_tf.loop.optimizers import SGD, Adam, RMSprop
 from dartsminus_tf.loop.records import Records
-from dartsminus_tf.pretrained.places import places_of
+from dartsminus_tf.pretrained.own.places import places_of
 from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.find import find_genotype
 from dartsminus_tf.train.training import BackboneStart, NetworkTraining

@@ -13,7 +13,7 @@ from dartsminus_tf.foundation.disk.digests import folder_digests, sealed
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.pretrained.described import describe
 from dartsminus_tf.pretrained.init import read_init, take
-from dartsminus_tf.pretrained.places import by_place, places_of
+from dartsminus_tf.pretrained.own.places import by_place, places_of
 from dartsminus_tf.spaces.build import network_from_config
 from tests.finished_run import flip
 from tests.legacy.artefacts import arrays, pattern, unpack

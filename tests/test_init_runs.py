@@ -10,9 +10,9 @@ from dartsminus_tf.config import TrainConfig, load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.pretrained.init import read_init
-from dartsminus_tf.pretrained.places import places_of
-from dartsminus_tf.pretrained.trained import load_trained
-from dartsminus_tf.pretrained.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.own.places import places_of
+from dartsminus_tf.pretrained.own.trained import load_trained
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
 from dartsminus_tf.train.runner import run_training
 from tests.finished_run import with_digests, without_digests
 from tests.legacy.artefacts import unpack

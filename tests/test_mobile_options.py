@@ -15,7 +15,7 @@ from dartsminus_tf.export.saved_model import IMAGENET, build_manifest
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.ops import functional as fn
-from dartsminus_tf.pretrained.table import known_presets
+from dartsminus_tf.pretrained.published.table import known_presets
 from dartsminus_tf.search.runner import build_search
 from dartsminus_tf.spaces.build import network_from_config
 from dartsminus_tf.spaces.mobilenet.blocks import InvertedResidual

@@ -287,7 +287,7 @@ def test_a_cell_is_trained_and_exported(tmp_path):
     data = [value for value in TINY_SEARCH if value.startswith("data.")]
     result = run_training(load_config(TrainConfig, overrides=[*overrides, *data]), tmp_path / "run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["genotype"] == {"arch": MIXED.arch}
-    from dartsminus_tf.pretrained.trained import load_trained
+    from dartsminus_tf.pretrained.own.trained import load_trained
 
     network, _ = load_trained(tmp_path / "run")
     dm.export_backbone(network, tmp_path / "backbone")

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.files import content_of, read_tensors
-from dartsminus_tf.pretrained.pickles import Refused, read_pickle
-from dartsminus_tf.pretrained.pth import read_pth
+from dartsminus_tf.pretrained.published.files import content_of, read_tensors
+from dartsminus_tf.pretrained.published.pickles import Refused, read_pickle
+from dartsminus_tf.pretrained.published.pth import read_pth
 from tests import torch_files as torch
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import pytest
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained import sources
-from dartsminus_tf.pretrained.keras_files import keras_tensors, numbers_in
+from dartsminus_tf.pretrained.published import sources
+from dartsminus_tf.pretrained.published.keras_files import keras_tensors, numbers_in
 from tests import torch_files as torch
 
 

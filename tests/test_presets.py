@@ -5,7 +5,7 @@ import pytest
 
 import dartsminus_tf as dm
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.table import known_presets
+from dartsminus_tf.pretrained.published.table import known_presets
 from dartsminus_tf.spaces.mobilenet.published.naming import NAMINGS
 from dartsminus_tf.spaces.mobilenet.published.presets import MobilePreset
 from dartsminus_tf.spaces.preset import Preset, Source
@@ -52,7 +52,9 @@ def only(monkeypatch):
 
     def put(preset: Preset) -> Preset:
         for module in ("sources", "load", "table"):
-            monkeypatch.setattr(f"dartsminus_tf.pretrained.{module}.known_presets", lambda: {preset.name: preset})
+            monkeypatch.setattr(
+                f"dartsminus_tf.pretrained.published.{module}.known_presets", lambda: {preset.name: preset}
+            )
         return preset
 
     return put

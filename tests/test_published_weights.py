@@ -10,9 +10,9 @@ from PIL import Image
 import dartsminus_tf as dm
 from dartsminus_tf.export.saved_model import build_manifest
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.pth import read_pth
-from dartsminus_tf.pretrained.sources import find_spec
-from dartsminus_tf.pretrained.table import known_presets
+from dartsminus_tf.pretrained.published.pth import read_pth
+from dartsminus_tf.pretrained.published.sources import find_spec
+from dartsminus_tf.pretrained.published.table import known_presets
 from tests.conftest import shared_folder
 
 LITE0 = "efficientnet_lite0_imagenet"

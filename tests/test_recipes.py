@@ -12,7 +12,7 @@ from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.loop.optimizers import RMSprop
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.trained import load_trained
 from dartsminus_tf.spaces.find import find_genotype, published_genotype
 from dartsminus_tf.train.runner import run_training
 from dartsminus_tf.train.training import NetworkTraining

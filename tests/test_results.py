@@ -9,8 +9,8 @@ import pytest
 from dartsminus_tf.cli.quickstart import Quickstart
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import RESULT, DetectResult, stored_result, write_result
-from dartsminus_tf.pretrained.finished import finished_training
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.finished import finished_training
+from dartsminus_tf.pretrained.own.trained import load_trained
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.spaces.find import find_genotype, published_genotype
 from tests.finished_run import flip, refused

@@ -13,8 +13,8 @@ from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.disk.digests import file_digest
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
-from dartsminus_tf.pretrained.trained import load_trained
-from dartsminus_tf.pretrained.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.own.trained import load_trained
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.train.runner import run_training
 from tests.conftest import ROOT, TINY_SEARCH

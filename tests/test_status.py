@@ -21,7 +21,7 @@ from dartsminus_tf.foundation.config.typed import load_config
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import RunDirectory
 from dartsminus_tf.foundation.runs.status import StatusFile
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.trained import load_trained
 from dartsminus_tf.report.request import Request
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.search.seeds import run_seeds

@@ -15,8 +15,8 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import RESULT
 from dartsminus_tf.foundation.runs.states import read_state, saved_states
 from dartsminus_tf.pretrained.init import read_init, start_from, start_supernet
-from dartsminus_tf.pretrained.searched import finished_search
-from dartsminus_tf.pretrained.supernets import restored_supernet
+from dartsminus_tf.pretrained.own.searched import finished_search
+from dartsminus_tf.pretrained.own.supernets import restored_supernet
 from dartsminus_tf.search.history import SearchHistory
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.spaces.find import find_genotype

@@ -9,9 +9,9 @@ import pytest
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.results import RESULT
-from dartsminus_tf.pretrained.finished import finished_training
-from dartsminus_tf.pretrained.trained import load_trained
-from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.pretrained.own.finished import finished_training
+from dartsminus_tf.pretrained.own.trained import load_trained
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS, write_weights
 from tests.finished_run import flip, refused, without_digests
 from tests.legacy.artefacts import unpack
 

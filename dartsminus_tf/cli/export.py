@@ -12,8 +12,8 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.foundation.runs.command import run_command
 from dartsminus_tf.foundation.runs.signals import all_or_nothing
-from dartsminus_tf.pretrained.finished import finished_training
-from dartsminus_tf.pretrained.table import require_preset
+from dartsminus_tf.pretrained.own.finished import finished_training
+from dartsminus_tf.pretrained.published.table import require_preset
 from dartsminus_tf.runtime import configure
 
 
@@ -70,7 +70,7 @@ def _export_run(values: flags.FlagValues, place: str | Path, formats: list[str])
 def _export_preset(values: flags.FlagValues, place: str | Path, formats: list[str]):
     """(network, what is known of it) of published weights."""
     from dartsminus_tf.export.saved_model import export_backbone
-    from dartsminus_tf.pretrained.load import from_preset
+    from dartsminus_tf.pretrained.published.load import from_preset
 
     network = from_preset(values.preset, file=values.weights_file, image_size=values.image_size)
     about = network.published or {"name": values.preset, "licence": "the weights are new, as a genotype has none"}

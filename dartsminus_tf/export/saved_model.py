@@ -28,7 +28,7 @@ from dartsminus_tf.foundation.disk.files import write_atomically, write_json
 from dartsminus_tf.foundation.disk.folders import new_folder
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import versions
-from dartsminus_tf.pretrained.manifest import FORMAT, FORMAT_VERSION, MANIFEST
+from dartsminus_tf.pretrained.own.manifest import FORMAT, FORMAT_VERSION, MANIFEST
 from dartsminus_tf.spaces.find import only_space
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 

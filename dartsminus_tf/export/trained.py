@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dartsminus_tf.export.saved_model import export_backbone
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.trained import load_trained
 from dartsminus_tf.spaces.network import DerivedNetwork
 
 METRICS = ("test_accuracy", "test_top5_accuracy", "test_loss")

@@ -1,1 +1,1 @@
-"""Published networks: what they are, where their weights come from, and how a file of them is read without trust."""
+"""Networks with weights: what a training, a search or a teacher can start from, described and read."""

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from dartsminus_tf.foundation.config.paths import absolute, expanded
 from dartsminus_tf.foundation.disk.digests import digests_of, file_digest
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.finished import finished_training
-from dartsminus_tf.pretrained.manifest import MANIFEST, VARIABLES, read_export
-from dartsminus_tf.pretrained.searched import finished_search, is_search
-from dartsminus_tf.pretrained.sources import find_preset
-from dartsminus_tf.pretrained.table import known_presets
-from dartsminus_tf.pretrained.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.own.finished import finished_training
+from dartsminus_tf.pretrained.own.manifest import MANIFEST, VARIABLES, read_export
+from dartsminus_tf.pretrained.own.searched import finished_search, is_search
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
+from dartsminus_tf.pretrained.published.sources import find_preset
+from dartsminus_tf.pretrained.published.table import known_presets
 from dartsminus_tf.spaces.find import published
 from dartsminus_tf.spaces.preset import IMAGENET_CLASSES, Preset
 

@@ -8,12 +8,12 @@ import keras
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.output import say
 from dartsminus_tf.pretrained.described import describe, is_there
-from dartsminus_tf.pretrained.exported import load_exported
-from dartsminus_tf.pretrained.load import from_preset
-from dartsminus_tf.pretrained.places import places_of
-from dartsminus_tf.pretrained.searched import finished_search
-from dartsminus_tf.pretrained.supernets import supernet_network
-from dartsminus_tf.pretrained.trained import load_trained
+from dartsminus_tf.pretrained.own.exported import load_exported
+from dartsminus_tf.pretrained.own.places import places_of
+from dartsminus_tf.pretrained.own.searched import finished_search
+from dartsminus_tf.pretrained.own.supernets import supernet_network
+from dartsminus_tf.pretrained.own.trained import load_trained
+from dartsminus_tf.pretrained.published.load import from_preset
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork, Taken

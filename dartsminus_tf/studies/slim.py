@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.finished import finished_training
+from dartsminus_tf.pretrained.own.finished import finished_training
 from dartsminus_tf.search.runner import run_search
 from dartsminus_tf.studies.slim_settings import SlimSettings
 from dartsminus_tf.train.runner import run_training

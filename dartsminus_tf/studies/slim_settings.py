@@ -7,7 +7,7 @@ from dartsminus_tf.config import SearchConfig, TrainConfig
 from dartsminus_tf.foundation.config.settings import read_mapping, read_settings
 from dartsminus_tf.foundation.config.typed import ModelKeys, OpenFraction, Strict, load_config
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.finished import finished_training
+from dartsminus_tf.pretrained.own.finished import finished_training
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.genotype import Genotype
 

@@ -21,7 +21,7 @@ from dartsminus_tf.loop.records import mend_tables
 from dartsminus_tf.loop.reporting import MetricsCsv, TensorBoardScalars
 from dartsminus_tf.loop.start import Start
 from dartsminus_tf.pretrained.init import init_content, start_from
-from dartsminus_tf.pretrained.weight_file import WEIGHTS, write_weights
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS, write_weights
 from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.families import FAMILIES, family_of
 from dartsminus_tf.spaces.find import find_genotype

@@ -2,7 +2,7 @@
 
 from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.states import read_state
-from dartsminus_tf.pretrained.searched import FinishedSearch
+from dartsminus_tf.pretrained.own.searched import FinishedSearch
 from dartsminus_tf.spaces.build import build_supernet
 from dartsminus_tf.spaces.genotype import Genotype
 from dartsminus_tf.spaces.network import DerivedNetwork

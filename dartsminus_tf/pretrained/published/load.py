@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dartsminus_tf.foundation.errors import require
-from dartsminus_tf.pretrained.sources import find_preset, read_preset
-from dartsminus_tf.pretrained.table import ZOO_CLASSES, known_presets, require_preset, zoo_data
+from dartsminus_tf.pretrained.published.sources import find_preset, read_preset
+from dartsminus_tf.pretrained.published.table import ZOO_CLASSES, known_presets, require_preset, zoo_data
 from dartsminus_tf.spaces.build import build_network
 from dartsminus_tf.spaces.families import family_of
 from dartsminus_tf.spaces.find import published, published_genotype

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dartsminus_tf.pretrained.pickles import Name, Persistent, Refused, Tensor, read_pickle
+from dartsminus_tf.pretrained.published.pickles import Name, Persistent, Refused, Tensor, read_pickle
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 TYPES = {"torch FloatStorage": np.dtype("<f4"), "torch LongStorage": np.dtype("<i8")}

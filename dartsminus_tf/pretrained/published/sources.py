@@ -8,9 +8,9 @@ import numpy as np
 
 from dartsminus_tf.foundation.config.paths import expanded
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.files import EXTRA, content_of, is_keras, read_tensors
-from dartsminus_tf.pretrained.keras_files import keras_tensors, numbers_in
-from dartsminus_tf.pretrained.table import known_presets
+from dartsminus_tf.pretrained.published.files import EXTRA, content_of, is_keras, read_tensors
+from dartsminus_tf.pretrained.published.keras_files import keras_tensors, numbers_in
+from dartsminus_tf.pretrained.published.table import known_presets
 from dartsminus_tf.spaces.preset import IMAGENET_CLASSES, Preset
 
 TRACKED = "num_batches_tracked"  # PyTorch's norms count their batches

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from dartsminus_tf.foundation.errors import UsageError, brief
-from dartsminus_tf.pretrained.manifest import ADVICE, MANIFEST, VARIABLES, read_export
-from dartsminus_tf.pretrained.places import by_place, places_of
+from dartsminus_tf.pretrained.own.manifest import ADVICE, MANIFEST, VARIABLES, read_export
+from dartsminus_tf.pretrained.own.places import by_place, places_of
 from dartsminus_tf.spaces.build import network_from_config
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 

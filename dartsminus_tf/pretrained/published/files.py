@@ -6,8 +6,8 @@ import numpy as np
 
 from dartsminus_tf.foundation.config.paths import expanded
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.pretrained.pickles import Refused
-from dartsminus_tf.pretrained.pth import ZIP, read_pth
+from dartsminus_tf.pretrained.published.pickles import Refused
+from dartsminus_tf.pretrained.published.pth import ZIP, read_pth
 
 LARGEST = 2**30  # bytes; the largest published mobile network has a twentieth of it
 HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -11,7 +11,7 @@ from dartsminus_tf.foundation.errors import UsageError
 from dartsminus_tf.foundation.runs.directory import stored_settings
 from dartsminus_tf.foundation.runs.results import RESULT, TrainResult, stored_result
 from dartsminus_tf.foundation.runs.status import StatusFile
-from dartsminus_tf.pretrained.weight_file import ADVICE, WEIGHTS, require_plain
+from dartsminus_tf.pretrained.own.weight_file import ADVICE, WEIGHTS, require_plain
 
 
 class FinishedTraining(NamedTuple):

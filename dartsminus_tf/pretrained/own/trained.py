@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dartsminus_tf.foundation.errors import UsageError, brief
 from dartsminus_tf.foundation.runs.results import RESULT
-from dartsminus_tf.pretrained.finished import FinishedTraining, finished_training
-from dartsminus_tf.pretrained.weight_file import ADVICE
+from dartsminus_tf.pretrained.own.finished import FinishedTraining, finished_training
+from dartsminus_tf.pretrained.own.weight_file import ADVICE
 from dartsminus_tf.spaces.build import network_from_config
 from dartsminus_tf.spaces.network import DerivedNetwork, require_finite
 

@@ -1,0 +1,1 @@
+"""Networks with weights that runs of this package left: trainings, searches, exports."""

@@ -1,0 +1,1 @@
+"""Networks whose weights are published: the table, safe readers of their files, `from_preset`."""
