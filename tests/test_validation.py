@@ -216,5 +216,6 @@ def test_a_validation_split_of_tfds_beside_a_test_validates(tmp_path):
     assert sizes == {"auto": 6, "none": None, 0.2: None}
     data = ImageData(TrainDataConfig(**own, **DIGITS | {"batch_size": 4}, validation=0.2), 0)
     labels = data.source.train.labels()  # a streamed set, which is read for them
+    np.testing.assert_array_equal(labels, data.source.train.arrays(8)[1])
     assert len(labels) == 20 and sorted(labels[data.validation_indices]) == [0, 0, 1, 1]
     assert sum(len(y) for _, y in data.validation().as_numpy_iterator()) == 4
