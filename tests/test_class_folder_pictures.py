@@ -155,7 +155,7 @@ def test_a_run_keeps_the_names_of_what_it_does_without(tmp_path, monkeypatch, ru
     bad.write_bytes(encoded("JPEG")[:500])
     run = RunDirectory(tmp_path / "run", config_of(config, tmp_path / "data"))
     loop = lambda *_: contextlib.nullcontext((run, None))  # noqa: E731
-    start = SimpleNamespace(scope=contextlib.nullcontext, loop=loop)
+    start = SimpleNamespace(scope=contextlib.nullcontext, loop=loop, begun=False)
     monkeypatch.setattr(runner, "Start", lambda run: start)
     for name in ("build_search", "_search", "build_configured", "_build_training", "_train"):
         monkeypatch.setattr(runner, name, lambda *_: {}, raising=False)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from dartsminus_tf.train.weights import WEIGHTS
 
 from dartsminus_tf.config import TrainConfig
 from dartsminus_tf.data import labels, sources
@@ -22,8 +21,10 @@ from dartsminus_tf.foundation.runs.results import RESULT, TrainResult
 from dartsminus_tf.loop import epochs
 from dartsminus_tf.loop.epochs import Loop
 from dartsminus_tf.loop.records import read_tables
+from dartsminus_tf.pretrained.own.trained import load_trained
+from dartsminus_tf.pretrained.own.weight_file import WEIGHTS
 from dartsminus_tf.train.begun import as_begun
-from dartsminus_tf.train.runner import load_trained, run_training
+from dartsminus_tf.train.runner import run_training
 from tests.conftest import ROOT
 
 TINY = [

@@ -37,7 +37,7 @@ def training_of(xla: str) -> keras.Model:
         TrainConfig, overrides=[*data, "channels=2", "layers=3", "auxiliary_weight=0", f"runtime.xla={xla}"]
     )
     network = runner.build_configured(config, find_genotype(config.genotype).genotype, 10)
-    return runner._build_training(config, network)
+    return runner._build_training(config, network, None)
 
 
 def residual_network_of(xla: str) -> keras.Model:
