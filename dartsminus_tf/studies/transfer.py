@@ -124,7 +124,7 @@ def _section(directory: Path, settings: TransferSettings, rows: list[Row]) -> Se
     section.table(grouped(rows))
     section.figure(save(_figure(rows), directory / "transfer.png"), "Test accuracy and cost of every network.")
     section.table(rows)
-    section.file(write_csv(directory / "transfer.csv", rows))
+    section.file(directory / "transfer.csv")
     return section
 
 

@@ -107,12 +107,17 @@ def stored_result(path: Path, kind: type[Result] = Result) -> dict | None:
     try:
         kind.model_validate(result)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        about = (f"{where}: " if where else "") + problem["msg"].removeprefix("Value error, ")
+        about = first_problem(error)
         raise UsageError(f"The file is no result of this kind of run ({about}): {ADVICE}. Received: {file}") from None
     digests.require_seal(result, file, ADVICE)
     return result
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that keeps a file from fitting its model, and where in it."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(map(str, problem["loc"]))
+    return (f"{where}: " if where else "") + problem["msg"].removeprefix("Value error, ")
 
 
 def finished_result(path: Path, kind: type[Result] = Result) -> dict:

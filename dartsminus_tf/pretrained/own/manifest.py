@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dartsminus_tf.foundation.disk import digests
 from dartsminus_tf.foundation.errors import UsageError
-from dartsminus_tf.foundation.runs.results import Preprocessing, Result, stored_json
+from dartsminus_tf.foundation.runs.results import Preprocessing, Result, first_problem, stored_json
 
 FORMAT, FORMAT_VERSION = "dartsminus_tf.backbone", 1
 MANIFEST = "manifest.json"
@@ -43,9 +43,7 @@ def read_export(folder: Path) -> dict:
     try:
         ExportManifest.model_validate(manifest)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise UsageError(f"It is no manifest of a backbone ({where}: {problem['msg']}). Received: {file}") from None
+        raise UsageError(f"It is no manifest of a backbone ({first_problem(error)}). Received: {file}") from None
     digests.require_seal(manifest, file, ADVICE)
     names = [f"{VARIABLES}.index", f"{VARIABLES}.data-00000-of-00001"]
     absent = [name for name in names if not (folder / name).is_file()]
